@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a pipeline sees: properties, pads, caps, signals and bus messages, and nothing else.
+
+pub mod rtmp;
+
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    rtmp::register(plugin)
+}

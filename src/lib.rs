@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! # GStreamer on the air: RTMP
+//!
+//! The house has three storeys, and dependencies point down only (`tests/layering.rs` holds them to
+//! it):
+//!
+//! ```text
+//! elements/   what a pipeline sees: properties, pads, caps, signals, bus messages. Thin.
+//!   rtmp/       rtmpsrc rtmpsink
+//! net/        the only place with sockets, TLS, threads and timers
+//! protocol/   pure: no GStreamer, no sockets, no threads, no clock or randomness of its own
+//!   rtmp/       amf, chunk, message, handshake, session, url, auth, limits
+//!   flv/        tags as RTMP and files carry them
+//! ```
+//!
+//! An application that does not want to depend on an installed plugin links this crate and calls
+//! [`plugin_register_static()`] after `gst::init()`.
+
+pub mod elements;
+pub mod net;
+pub mod protocol;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    elements::register(plugin)
+}
+
+// The macro adds public functions of its own.
+#[allow(missing_docs)]
+mod plugin {
+    use super::plugin_init;
+
+    gst::plugin_define!(
+        rtmp,
+        env!("CARGO_PKG_DESCRIPTION"),
+        plugin_init,
+        concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+        "MPL",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_NAME"),
+        env!("BUILD_REL_DATE")
+    );
+}
+
+pub use plugin::*;

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! RTMP 1.0 (Adobe, 2012) and Enhanced RTMP v2 (Veovera, 2026), without I/O.
+
+pub mod amf;
+pub mod limits;
+pub mod transmit;
