@@ -10,6 +10,11 @@ pub const AMF_DEPTH: usize = 32;
 /// recordings hold two arrays of some ten thousand numbers.
 pub const AMF_ELEMENTS: usize = 1 << 18;
 
+/// Most bytes of text, names and byte arrays that the values of one message may come to, in bytes.
+/// Without references a message cannot hold more than its own 24-bit length; references let a few
+/// bytes name a long string again and again.
+pub const AMF_TEXT: usize = 1 << 24;
+
 /// Most bytes in unfinished messages of one connection: the longest message there is (16 MiB), and
 /// as much again for what a peer may interleave with it.
 pub const IN_FLIGHT: usize = 32 << 20;
