@@ -4,5 +4,6 @@
 
 pub mod amf;
 pub mod chunk;
+pub mod handshake;
 pub mod limits;
 pub mod transmit;
