@@ -32,3 +32,7 @@ pub const AUTH_CHALLENGE_MS: u64 = 60_000;
 
 /// Longest `secureToken` in hexadecimal digits. Wowza's have some 40.
 pub const SECURE_TOKEN: usize = 1024;
+
+/// Largest decompressed SWF file in bytes. Players have up to a few megabytes; zlib packs a thousand
+/// times that into what it takes to ask for it.
+pub const SWF_SIZE: u32 = 64 << 20;

@@ -7,4 +7,5 @@ pub mod auth;
 pub mod chunk;
 pub mod handshake;
 pub mod limits;
+pub mod swf;
 pub mod transmit;
