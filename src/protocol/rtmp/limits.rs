@@ -26,3 +26,18 @@ pub const CHUNK_STREAMS: usize = 512;
 /// Smallest chunk size a peer may set. The specification allows 1 and advises 128 (RTMP 1.0, 5.4.1);
 /// 64 was once usual for sound. Below, headers cost more than what they head.
 pub const MIN_CHUNK_SIZE: usize = 64;
+
+/// Longest salt, challenge, opaque or nonce of an authentication dialogue, and longest field that a
+/// listener takes, in bytes. Real ones have up to 44; they are sent back in the next `connect`.
+pub const AUTH_FIELD: usize = 256;
+
+/// How long a listener's challenge can be answered at least, in milliseconds; it ends before twice
+/// that. Clients connect again at once, nobody types in between.
+pub const AUTH_CHALLENGE_MS: u64 = 60_000;
+
+/// Longest `secureToken` in hexadecimal digits. Wowza's have some 40.
+pub const SECURE_TOKEN: usize = 1024;
+
+/// Largest decompressed SWF file in bytes. Players have up to a few megabytes; zlib packs a thousand
+/// times that into what it takes to ask for it.
+pub const SWF_SIZE: u32 = 64 << 20;

@@ -3,6 +3,9 @@
 //! RTMP 1.0 (Adobe, 2012) and Enhanced RTMP v2 (Veovera, 2026), without I/O.
 
 pub mod amf;
+pub mod auth;
 pub mod chunk;
+pub mod handshake;
 pub mod limits;
+pub mod swf;
 pub mod transmit;

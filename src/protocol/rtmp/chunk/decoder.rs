@@ -195,7 +195,11 @@ impl Decoder {
         at += message_header;
 
         let (mut next, in_message, continuation) = match self.stream(csid) {
-            Some(stream) => (Fields::of(stream), stream.partial.is_some(), stream.continuation),
+            Some(stream) => (
+                Fields::of(stream),
+                stream.partial.is_some(),
+                stream.continuation,
+            ),
             // Several senders open chunk stream 2 with a type 1 header (librtmp's pings).
             None if format <= 1 => Default::default(),
             None => return Err(ChunkError::NoPreviousHeader { csid, format }),

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The server's half: S0 S1 S2 in the form of C1, done when C2 was read.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::{
+    Answer, Form, HandshakeError, HandshakeInfo, Progress, VERSION,
+    block::{BLOCK_LEN, Block, Filling, is_echo, new_block, time_ms, version},
+    digest::{self, DIGEST_LEN, Side},
+};
+use crate::protocol::rtmp::transmit::Transmit;
+
+/// A handshake as the side that was connected to.
+pub struct ServerHandshake {
+    time_ms: u32,
+    seed: [u8; 32],
+    state: State,
+}
+
+enum State {
+    C0,
+    C1(Filling),
+    C2 { sent: Sent, block: Filling },
+    Done { info: HandshakeInfo },
+    Failed(HandshakeError),
+}
+
+/// What C2 is measured against.
+struct Sent {
+    info: HandshakeInfo,
+    s1: Box<Block>,
+    digest: Option<[u8; DIGEST_LEN]>,
+}
+
+impl ServerHandshake {
+    /// Waits for C0.
+    ///
+    /// `time_ms` is the epoch that later message timestamps count from; `seed` must be random for
+    /// each connection.
+    pub fn new(time_ms: u32, seed: [u8; 32]) -> Self {
+        ServerHandshake {
+            time_ms,
+            seed,
+            state: State::C0,
+        }
+    }
+
+    /// Takes bytes from the client and queues S0 S1 S2 when C1 is whole, not earlier: a stray
+    /// connection gets nothing, and the form of S1 depends on C1.
+    ///
+    /// # Errors
+    ///
+    /// Only the first byte can be wrong, and then every later call fails alike. Section 5.2.2 would
+    /// have a server answer an unknown version with 3; no known client goes on from there.
+    pub fn input(&mut self, data: &[u8], out: &mut Transmit) -> Result<Progress, HandshakeError> {
+        let mut rest = data;
+        loop {
+            match &mut self.state {
+                State::C0 => {
+                    let Some((&first, tail)) = rest.split_first() else {
+                        break;
+                    };
+                    rest = tail;
+                    self.state = if first == VERSION {
+                        State::C1(Filling::new())
+                    } else {
+                        State::Failed(HandshakeError::from_version(first))
+                    };
+                }
+                State::C1(filling) => {
+                    let Some(c1) = filling.fill(&mut rest) else {
+                        break;
+                    };
+                    let (sent, s2) = reply(c1, self.time_ms, &self.seed);
+                    let mut bytes = Vec::with_capacity(1 + 2 * BLOCK_LEN);
+                    bytes.push(VERSION);
+                    bytes.extend_from_slice(&sent.s1[..]);
+                    bytes.extend_from_slice(&s2[..]);
+                    out.push(Bytes::from(bytes));
+                    let block = Filling::new();
+                    self.state = State::C2 { sent, block };
+                }
+                State::C2 { sent, block } => {
+                    let Some(c2) = block.fill(&mut rest) else {
+                        break;
+                    };
+                    let mut info = sent.info;
+                    let signed = |digest| digest::is_signed(c2, Side::Client, &digest);
+                    info.answer = Some(if is_echo(c2, &sent.s1) {
+                        Answer::Echo
+                    } else if sent.digest.is_some_and(signed) {
+                        Answer::Signed
+                    } else {
+                        Answer::Foreign
+                    });
+                    self.state = State::Done { info };
+                }
+                State::Done { .. } => break,
+                State::Failed(error) => return Err(*error),
+            }
+        }
+        Ok(Progress {
+            consumed: data.len() - rest.len(),
+            done: matches!(self.state, State::Done { .. }),
+        })
+    }
+
+    /// What is known of the client; `None` before C1 was read.
+    pub fn info(&self) -> Option<HandshakeInfo> {
+        match &self.state {
+            State::C2 { sent, .. } => Some(sent.info),
+            State::Done { info } => Some(*info),
+            State::C0 | State::C1(_) | State::Failed(_) => None,
+        }
+    }
+}
+
+/// Leaves the seed and the blocks out.
+impl fmt::Debug for ServerHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandshake")
+            .field("info", &self.info())
+            .finish_non_exhaustive()
+    }
+}
+
+/// S1 (with what C2 will be measured against) and S2.
+fn reply(c1: &Block, time: u32, seed: &[u8; 32]) -> (Sent, Box<Block>) {
+    // Version zero is how a client says that it has no digest; nginx-rtmp does not look either.
+    let found = (version(c1) != [0; 4])
+        .then(|| digest::find(c1, Side::Client))
+        .flatten();
+    let (form, s1, digest, s2) = match found {
+        Some((scheme, theirs)) => {
+            let mut s1 = new_block(time, SERVER_VERSION, seed, S1);
+            let ours = digest::seal(&mut s1, Side::Server, scheme);
+            let mut s2 = new_block(time_ms(c1), version(c1), seed, S2);
+            digest::sign(&mut s2, Side::Server, &theirs);
+            (Form::Digest(scheme), s1, Some(ours), s2)
+        }
+        None => {
+            let s1 = new_block(time, [0; 4], seed, S1);
+            // To the byte, time fields included: that is what strict clients compare.
+            (Form::Plain, s1, None, Box::new(*c1))
+        }
+    };
+    let info = HandshakeInfo {
+        form,
+        peer_time_ms: time_ms(c1),
+        peer_version: version(c1),
+        answer: None,
+    };
+    (Sent { info, s1, digest }, s2)
+}
+
+/// Announced beside a digest. FFmpeg looks for one only from major version 3 on; 4.5 is the last
+/// Flash Media Server of that name.
+const SERVER_VERSION: [u8; 4] = [4, 5, 0, 1];
+
+/// Labels of the random bytes.
+const S1: u8 = 3;
+const S2: u8 = 4;
