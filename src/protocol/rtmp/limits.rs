@@ -9,3 +9,6 @@ pub const AMF_DEPTH: usize = 32;
 /// Most AMF values, properties included, in one message: key-frame indexes in `onMetaData` of long
 /// recordings hold two arrays of some ten thousand numbers.
 pub const AMF_ELEMENTS: usize = 1 << 18;
+
+/// Longest location, in bytes: its parts travel in AMF0 strings, whose length has 16 bits.
+pub const URL_LENGTH: usize = 0xffff;

@@ -5,3 +5,4 @@
 pub mod amf;
 pub mod limits;
 pub mod transmit;
+pub mod url;
