@@ -2,6 +2,10 @@
 
 //! FLV as files and RTMP carry it.
 
+pub mod head;
+pub mod reader;
 pub mod tag;
 
+pub use head::{AudioHead, VideoHead};
+pub use reader::{FlvError, Item, Reader};
 pub use tag::{Tag, TagKind};

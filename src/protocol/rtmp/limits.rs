@@ -41,3 +41,5 @@ pub const SECURE_TOKEN: usize = 1024;
 /// Largest decompressed SWF file in bytes. Players have up to a few megabytes; zlib packs a thousand
 /// times that into what it takes to ask for it.
 pub const SWF_SIZE: u32 = 64 << 20;
+/// Longest location, in bytes: its parts travel in AMF0 strings, whose length has 16 bits.
+pub const URL_LENGTH: usize = 0xffff;

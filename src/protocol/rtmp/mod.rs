@@ -9,3 +9,4 @@ pub mod handshake;
 pub mod limits;
 pub mod swf;
 pub mod transmit;
+pub mod url;

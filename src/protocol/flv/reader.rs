@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Cuts a byte stream of FLV (Adobe FLV 10.1, Annex E.2 to E.4) into tags, whatever pieces it comes in.
+//!
+//! It does not look into tag bodies, and it does not search: once bytes are no tag, the stream is
+//! lost and says so.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::tag::{HEAD, TAIL, Tag, TagKind};
+
+/// What [`Reader::next`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A file header. There may be several: files were concatenated, or a muxer restarted.
+    Header {
+        /// The header promises audio. Do not trust it: rtmp2src always says audio only.
+        audio: bool,
+        /// The header promises video.
+        video: bool,
+    },
+    /// A tag.
+    Tag(Tag),
+}
+
+/// Why there are no more tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlvError {
+    /// The first bytes are neither a header nor a tag.
+    #[error("the stream is not FLV, put an FLV muxer such as flvmux in front")]
+    NotFlv,
+    /// Behind tags came bytes that begin no tag.
+    #[error("the FLV stream is damaged, a tag is followed by bytes that are no tag")]
+    Lost,
+    /// The filter bit is set (Annex F).
+    #[error("the FLV stream is encrypted, which is not supported")]
+    Encrypted,
+}
+
+/// Cuts FLV into tags.
+///
+/// [`push`](Self::push) pieces, then call [`next`](Self::next) until it returns `None`. A tag that
+/// lies inside one piece is a slice of it; one that spans pieces is assembled in a buffer that grows
+/// with the bytes that are there, never by the size a head claims.
+///
+/// Read are streams with and without header, headers in the middle, a `DataOffset` that is wrong,
+/// wrong back-pointers, and a stream id that is not 0. Tags of unknown types are skipped.
+#[derive(Debug, Default)]
+pub struct Reader {
+    pieces: VecDeque<Bytes>,
+    /// Bytes of a unit that spans pieces; they come before `pieces`.
+    partial: BytesMut,
+    /// Bytes in `partial` and `pieces`.
+    len: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    #[default]
+    Start,
+    /// Behind a header, with so many bytes of it to skip.
+    Header(usize),
+    Tag,
+    /// In a tag of unknown type, with so many bytes to skip.
+    Skip(usize),
+    Failed(FlvError),
+}
+
+/// Bytes of the file header.
+const FILE_HEADER: usize = 9;
+
+/// The largest `DataOffset` believed. Version 1 has 9; a larger one, which the specification reserves
+/// for the future, would swallow tags if it is garbage.
+const MAX_DATA_OFFSET: usize = 1024;
+
+impl Reader {
+    /// Takes the next piece of the stream, of any length.
+    pub fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.len += piece.len();
+            self.pieces.push_back(piece);
+        }
+    }
+
+    /// The next header or tag, or `None` where more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`FlvError`], again and again until [`reset`](Self::reset).
+    // An iterator would have to swallow the difference between "not yet" and "never".
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<Item>, FlvError> {
+        loop {
+            match self.state {
+                State::Start | State::Tag => {
+                    let Some([first]) = self.peek() else {
+                        return Ok(None);
+                    };
+                    // Of `FLV`. No tag begins so: its reserved bits would be set.
+                    if first == b'F' {
+                        let Some(header) = self.file_header()? else {
+                            return Ok(None);
+                        };
+                        return Ok(Some(header));
+                    }
+                    let Some(size) = self.tag_size(first)? else {
+                        return Ok(None);
+                    };
+                    if TagKind::from_number(first & TYPE).is_none() {
+                        self.state = State::Skip(size);
+                        continue;
+                    }
+                    let Some(bytes) = self.take(size) else {
+                        return Ok(None);
+                    };
+                    self.state = State::Tag;
+                    return match Tag::from_flv(bytes) {
+                        Some(tag) => Ok(Some(Item::Tag(tag))),
+                        None => Err(self.fail(FlvError::Lost)),
+                    };
+                }
+                State::Header(0) => {
+                    let Some([first]) = self.peek() else {
+                        return Ok(None);
+                    };
+                    // PreviousTagSize0 begins with a zero, no tag does. Some writers leave it out.
+                    self.state = State::Skip(if first == 0 { TAIL } else { 0 });
+                }
+                State::Header(left) => {
+                    let skipped = self.skip(left);
+                    if skipped == 0 {
+                        return Ok(None);
+                    }
+                    self.state = State::Header(left - skipped);
+                }
+                State::Skip(0) => self.state = State::Tag,
+                State::Skip(left) => {
+                    let skipped = self.skip(left);
+                    if skipped == 0 {
+                        return Ok(None);
+                    }
+                    self.state = State::Skip(left - skipped);
+                }
+                State::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Bytes pushed that are no item yet. At the end of the stream they are a tag cut short.
+    pub fn pending(&self) -> usize {
+        self.len
+    }
+
+    /// Forgets everything, for a new stream.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    fn fail(&mut self, error: FlvError) -> FlvError {
+        *self = Self {
+            state: State::Failed(error),
+            ..Self::default()
+        };
+        error
+    }
+
+    /// The error for bytes that are nothing, by where they are.
+    fn lost(&mut self) -> FlvError {
+        self.fail(match self.state {
+            State::Start => FlvError::NotFlv,
+            _ => FlvError::Lost,
+        })
+    }
+
+    fn file_header(&mut self) -> Result<Option<Item>, FlvError> {
+        let Some(signature) = self.peek::<3>() else {
+            return Ok(None);
+        };
+        if &signature != b"FLV" {
+            return Err(self.lost());
+        }
+        let Some([_, _, _, _, flags, offset @ ..]) = self.peek::<FILE_HEADER>() else {
+            return Ok(None);
+        };
+        let offset = u32::from_be_bytes(offset) as usize;
+        let offset = match offset {
+            FILE_HEADER..=MAX_DATA_OFFSET => offset,
+            _ => FILE_HEADER,
+        };
+        self.skip(FILE_HEADER);
+        self.state = State::Header(offset - FILE_HEADER);
+        Ok(Some(Item::Header {
+            audio: flags & 4 != 0,
+            video: flags & 1 != 0,
+        }))
+    }
+
+    /// Bytes of the tag that begins here with the byte `first`, head and back-pointer included.
+    fn tag_size(&mut self, first: u8) -> Result<Option<usize>, FlvError> {
+        let starts = matches!(self.state, State::Start);
+        // At the start a stranger is likelier than a tag type nobody has defined.
+        if first & RESERVED != 0 || starts && TagKind::from_number(first & TYPE).is_none() {
+            return Err(self.lost());
+        }
+        let Some([_, s2, s1, s0, _, _, _, _, stream_id @ ..]) = self.peek::<HEAD>() else {
+            return Ok(None);
+        };
+        if starts && stream_id != [0; 3] {
+            return Err(self.lost());
+        }
+        if first & FILTER != 0 {
+            return Err(self.fail(FlvError::Encrypted));
+        }
+        let size = u32::from_be_bytes([0, s2, s1, s0]) as usize;
+        Ok(Some(HEAD + size + TAIL))
+    }
+
+    /// The next `N` bytes, which stay.
+    fn peek<const N: usize>(&mut self) -> Option<[u8; N]> {
+        if !self.partial.is_empty() || self.pieces.front()?.len() < N {
+            self.gather(N);
+            return self.partial.first_chunk().copied();
+        }
+        self.pieces.front()?.first_chunk().copied()
+    }
+
+    /// Removes the next `n` bytes, shared with their piece if they lie in one.
+    fn take(&mut self, n: usize) -> Option<Bytes> {
+        let bytes = match self.pieces.front_mut() {
+            Some(front) if self.partial.is_empty() && front.len() >= n => {
+                let bytes = front.split_to(n);
+                if front.is_empty() {
+                    self.pieces.pop_front();
+                }
+                bytes
+            }
+            _ => {
+                self.gather(n);
+                match self.partial.len() {
+                    len if len < n => return None,
+                    // Splitting would keep the memory for as long as the reader idles.
+                    len if len == n => std::mem::take(&mut self.partial).freeze(),
+                    _ => self.partial.split_to(n).freeze(),
+                }
+            }
+        };
+        self.len -= n;
+        Some(bytes)
+    }
+
+    /// Removes up to `n` bytes unseen and returns how many.
+    fn skip(&mut self, n: usize) -> usize {
+        let mut left = n;
+        let partial = left.min(self.partial.len());
+        drop(self.partial.split_to(partial));
+        left -= partial;
+        while left > 0 {
+            let Some(front) = self.pieces.front_mut() else {
+                break;
+            };
+            let part = left.min(front.len());
+            drop(front.split_to(part));
+            left -= part;
+            if front.is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+        self.len -= n - left;
+        n - left
+    }
+
+    /// Moves bytes from the pieces until `partial` holds `n`, or all there are.
+    fn gather(&mut self, n: usize) {
+        let present = n.min(self.len);
+        self.partial
+            .reserve(present.saturating_sub(self.partial.len()));
+        while self.partial.len() < n {
+            let Some(front) = self.pieces.front_mut() else {
+                break;
+            };
+            let part = front.len().min(n - self.partial.len());
+            self.partial.extend_from_slice(&front.split_to(part));
+            if front.is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+    }
+}
+
+/// Bits of a tag's first byte (Annex E.4.1).
+const RESERVED: u8 = 0xc0;
+const FILTER: u8 = 0x20;
+const TYPE: u8 = 0x1f;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEADER: &[u8] = b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
+
+    fn tag(kind: TagKind, timestamp: u32, body: &[u8]) -> Tag {
+        Tag::new(kind, timestamp, body).unwrap()
+    }
+
+    fn read(pieces: impl IntoIterator<Item = Bytes>) -> Result<Vec<Item>, FlvError> {
+        let mut reader = Reader::default();
+        let mut items = Vec::new();
+        for piece in pieces {
+            reader.push(piece);
+            while let Some(item) = reader.next()? {
+                items.push(item);
+            }
+        }
+        Ok(items)
+    }
+
+    fn whole(bytes: &[u8]) -> Result<Vec<Item>, FlvError> {
+        let found = read([Bytes::copy_from_slice(bytes)]);
+        let bytewise = read(bytes.iter().map(|&b| Bytes::copy_from_slice(&[b])));
+        assert_eq!(found, bytewise);
+        found
+    }
+
+    fn both() -> Item {
+        Item::Header {
+            audio: true,
+            video: true,
+        }
+    }
+
+    #[test]
+    fn a_tag_inside_one_piece_is_not_copied() {
+        let tags = [
+            tag(TagKind::Video, 1, &[1; 40]),
+            tag(TagKind::Audio, 2, &[2; 30]),
+        ];
+        let piece = Bytes::from([tags[0].as_flv().as_ref(), tags[1].as_flv()].concat());
+        let range = piece.as_ptr_range();
+        let items = read([piece]).unwrap();
+        assert_eq!(items.len(), 2);
+        for (item, tag) in items.iter().zip(&tags) {
+            let Item::Tag(found) = item else { panic!() };
+            assert_eq!(found, tag);
+            assert!(range.contains(&found.as_flv().as_ptr()));
+        }
+    }
+
+    #[test]
+    fn sloppy_writers_are_read() {
+        let one = tag(TagKind::Audio, 7, &[0xaf, 1, 9]);
+        let flv = one.as_flv().as_ref();
+        let expected = Item::Tag(one.clone());
+        for (name, bytes) in [
+            ("no first back-pointer", [&HEADER[..9], flv].concat()),
+            (
+                "wrong first back-pointer",
+                [&HEADER[..9], &[0, 1, 2, 3], flv].concat(),
+            ),
+            (
+                "offset 0",
+                [b"FLV\x01\x05\0\0\0\0\0\0\0\0".as_slice(), flv].concat(),
+            ),
+            (
+                "offset 13",
+                [b"FLV\x01\x05\0\0\0\x0d\0\0\0\0".as_slice(), flv].concat(),
+            ),
+            (
+                "offset 2^32-1",
+                [b"FLV\x01\x05\xff\xff\xff\xff\0\0\0\0".as_slice(), flv].concat(),
+            ),
+            (
+                "longer header",
+                [b"FLV\x02\x05\0\0\0\x0cabc\0\0\0\0".as_slice(), flv].concat(),
+            ),
+        ] {
+            assert_eq!(whole(&bytes), Ok(vec![both(), expected.clone()]), "{name}");
+        }
+        assert_eq!(whole(flv), Ok(vec![expected.clone()]), "no header");
+
+        let mut back_pointer = flv.to_vec();
+        back_pointer.splice(14.., [9, 9, 9, 9]);
+        let mut stream_id = flv.to_vec();
+        stream_id.splice(8..11, [0, 0, 1]);
+        let bytes = [flv, &back_pointer, &stream_id, flv].concat();
+        let items = whole(&bytes).unwrap();
+        assert_eq!(items.len(), 4);
+        assert_eq!(items[3], expected);
+
+        let unknown = [&[4, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 13], flv].concat();
+        let bytes = [flv, &unknown, HEADER, flv].concat();
+        assert_eq!(
+            whole(&bytes),
+            Ok(vec![expected.clone(), expected.clone(), both(), expected])
+        );
+    }
+
+    #[test]
+    fn the_timestamp_has_its_fourth_byte() {
+        let late = tag(TagKind::DataAmf3, 0xfedc_ba98, &[]);
+        assert_eq!(whole(late.as_flv()), Ok(vec![Item::Tag(late)]));
+    }
+
+    #[test]
+    fn strangers_are_refused() {
+        let flv = tag(TagKind::Audio, 7, &[0xaf, 1, 9]).into_flv();
+        let mut filtered = flv.to_vec();
+        filtered[0] |= 0x20;
+        for (bytes, error) in [
+            (b"\0\0\0\x20ftypisom".to_vec(), FlvError::NotFlv),
+            (b"\x1a\x45\xdf\xa3\x01".to_vec(), FlvError::NotFlv),
+            (b"\0\0\0\x01\x67\x42\0\x1e".to_vec(), FlvError::NotFlv),
+            (b"\x47\x40\x11\x10".to_vec(), FlvError::NotFlv),
+            (b"ID3\x04\0".to_vec(), FlvError::NotFlv),
+            (b"FLAC".to_vec(), FlvError::NotFlv),
+            (
+                b"\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09".to_vec(),
+                FlvError::NotFlv,
+            ),
+            (filtered.clone(), FlvError::Encrypted),
+            ([HEADER, &filtered].concat(), FlvError::Encrypted),
+            ([HEADER, b"FLAC"].concat(), FlvError::Lost),
+            ([&flv, b"junk".as_slice()].concat(), FlvError::Lost),
+        ] {
+            assert_eq!(whole(&bytes), Err(error), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_stays_until_reset() {
+        let mut reader = Reader::default();
+        reader.push(Bytes::from_static(b"junk"));
+        assert_eq!(reader.next(), Err(FlvError::NotFlv));
+        reader.push(Bytes::from_static(HEADER));
+        assert_eq!(reader.next(), Err(FlvError::NotFlv));
+        reader.reset();
+        reader.push(Bytes::from_static(HEADER));
+        assert_eq!(reader.next(), Ok(Some(both())));
+    }
+
+    #[test]
+    fn memory_follows_the_bytes_and_not_the_claim() {
+        let mut reader = Reader::default();
+        reader.push(Bytes::from_static(b"\x09\xff\xff\xff\0\0\0\0\0\0\0"));
+        assert_eq!(reader.next(), Ok(None));
+        for _ in 0..1000 {
+            reader.push(Bytes::from_static(&[0]));
+            assert_eq!(reader.next(), Ok(None));
+        }
+        assert_eq!(reader.pending(), 1011);
+        assert!(reader.partial.capacity() < 4096);
+        assert!(reader.pieces.is_empty());
+    }
+
+    fn streams() -> impl Strategy<Value = Vec<Item>> {
+        let kind = prop::sample::select(vec![
+            TagKind::Audio,
+            TagKind::Video,
+            TagKind::Data,
+            TagKind::DataAmf3,
+        ]);
+        let tags = (
+            kind,
+            any::<u32>(),
+            prop::collection::vec(any::<u8>(), 0..60),
+        )
+            .prop_map(|(kind, timestamp, body)| Item::Tag(tag(kind, timestamp, &body)));
+        prop::collection::vec(prop_oneof![1 => Just(both()), 6 => tags], 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn every_split_gives_the_same(
+            items in streams(),
+            cuts in prop::collection::vec(1usize..40, 1..20),
+            lazy in any::<bool>(),
+        ) {
+            let bytes = items.iter().fold(Vec::new(), |mut bytes, item| {
+                match item {
+                    Item::Header { .. } => bytes.extend_from_slice(HEADER),
+                    Item::Tag(tag) => bytes.extend_from_slice(tag.as_flv()),
+                }
+                bytes
+            });
+            let mut rest = Bytes::from(bytes);
+            let mut pieces = Vec::new();
+            for cut in cuts.into_iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                pieces.push(rest.split_to(cut.min(rest.len())));
+            }
+            if lazy {
+                // All pushed before the first is asked for.
+                let mut reader = Reader::default();
+                pieces.into_iter().for_each(|piece| reader.push(piece));
+                let found = std::iter::from_fn(|| reader.next().unwrap()).collect::<Vec<_>>();
+                prop_assert_eq!(found, items);
+                prop_assert_eq!(reader.pending(), 0);
+            } else {
+                prop_assert_eq!(read(pieces), Ok(items));
+            }
+        }
+
+        #[test]
+        fn any_bytes_give_the_same_however_cut(
+            junk in prop::collection::vec(prop_oneof![Just(0u8), Just(8), Just(9), Just(b'F'), any::<u8>()], 0..80),
+            flv in any::<bool>(),
+        ) {
+            let prefix = if flv { HEADER } else { &[] };
+            let _ = whole(&[prefix, &junk].concat());
+        }
+    }
+}
