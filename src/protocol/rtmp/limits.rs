@@ -43,3 +43,21 @@ pub const SECURE_TOKEN: usize = 1024;
 pub const SWF_SIZE: u32 = 64 << 20;
 /// Longest location, in bytes: its parts travel in AMF0 strings, whose length has 16 bits.
 pub const URL_LENGTH: usize = 0xffff;
+/// Bytes received between two acknowledgements when the peer never announced a window, or a larger
+/// one. Some encoders stop after 2.5 MB without one although they asked for none (Wirecast, SRS#795),
+/// so half of that.
+pub const ACK_INTERVAL: u32 = 1_250_000;
+
+/// Requests of ours that may wait for an answer.
+pub const PENDING_REQUESTS: usize = 64;
+
+/// Message streams a client may have open on one connection; real ones use one or two.
+pub const MESSAGE_STREAMS: usize = 64;
+
+/// Longest application or stream name in bytes; the longest in the field carry signed tokens of some
+/// 2 KiB.
+pub const NAME: usize = 8 * 1024;
+
+/// Peers of one listening port that may be shaking hands at a time. Each holds a few KiB and a
+/// descriptor until its deadline.
+pub const GREETING_PEERS: usize = 256;

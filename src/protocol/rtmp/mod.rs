@@ -7,6 +7,8 @@ pub mod auth;
 pub mod chunk;
 pub mod handshake;
 pub mod limits;
+pub mod message;
+pub mod session;
 pub mod swf;
 pub mod transmit;
 pub mod url;

@@ -96,6 +96,7 @@ pub enum AuthDenied {
 ///
 /// It is for one way in. Whoever comes back after a lost connection starts with a new one, because
 /// challenges are used up.
+#[derive(Clone)]
 pub struct Authenticator {
     user: String,
     password: String,

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use bytes::Bytes;
+
+use super::SessionError;
+use crate::protocol::{
+    flv::{Tag, TagKind},
+    rtmp::{
+        amf::{Value, amf0},
+        chunk::{Decoder, DecoderLimits, Encoder, Message},
+        limits,
+        message::{Command, Control, LimitType, UserControl, type_id},
+        transmit::Transmit,
+    },
+};
+
+/// Chunk stream of protocol and user control messages (RTMP 1.0, 5.4).
+const CSID_CONTROL: u32 = 2;
+/// Chunk stream of connection commands and their answers; Larix and others insist (SRS#4723).
+const CSID_COMMAND: u32 = 3;
+/// Chunk stream of commands on a message stream, as librtmp and FFmpeg have it.
+const CSID_STREAM_COMMAND: u32 = 8;
+
+const SET_DATA_FRAME: &str = "@setDataFrame";
+
+/// What client and server share behind the handshake: chunks both ways, acknowledgements and pings.
+#[derive(Debug)]
+pub(super) struct Link {
+    decoder: Decoder,
+    encoder: Encoder,
+    pub(super) out: Transmit,
+    received: u64,
+    acknowledged: u64,
+    queued: u64,
+    peer_acknowledged: u64,
+    /// The window the peer announced for what it sends.
+    peer_window: u32,
+    /// The window announced to the peer. Telling it twice breaks AWS MediaLive (GStreamer cde27346).
+    own_window: Option<u32>,
+    /// The last hard limit of Set Peer Bandwidth.
+    hard_limit: bool,
+}
+
+/// Counters of one connection, named as rtmp2src names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    /// Bytes of payload in the peer's chunks.
+    pub in_chunk_size: u32,
+    /// Bytes of payload in our chunks.
+    pub out_chunk_size: u32,
+    /// The window the peer announced for what it sends, 0 if it did not.
+    pub in_window_ack_size: u32,
+    /// The window announced to the peer, 0 if none was.
+    pub out_window_ack_size: u32,
+    /// Bytes received behind the handshake.
+    pub in_bytes_total: u64,
+    /// Bytes queued for sending behind the handshake.
+    pub out_bytes_total: u64,
+    /// Bytes of ours that the peer acknowledged.
+    pub out_bytes_acked: u64,
+    /// Bytes of the peer's that were acknowledged to it.
+    pub in_bytes_acked: u64,
+}
+
+impl Link {
+    pub(super) fn new(limits: DecoderLimits) -> Self {
+        Self {
+            decoder: Decoder::new(limits),
+            encoder: Encoder::default(),
+            out: Transmit::default(),
+            received: 0,
+            acknowledged: 0,
+            queued: 0,
+            peer_acknowledged: 0,
+            peer_window: 0,
+            own_window: None,
+            hard_limit: false,
+        }
+    }
+
+    pub(super) fn stats(&self) -> LinkStats {
+        LinkStats {
+            in_chunk_size: self.decoder.chunk_size() as u32,
+            out_chunk_size: self.encoder.chunk_size() as u32,
+            in_window_ack_size: self.peer_window,
+            out_window_ack_size: self.own_window.unwrap_or(0),
+            in_bytes_total: self.received,
+            out_bytes_total: self.queued,
+            out_bytes_acked: self.peer_acknowledged,
+            in_bytes_acked: self.acknowledged,
+        }
+    }
+
+    /// The next message that is not the link's own business, or `None` when all input is taken.
+    pub(super) fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Message>, SessionError> {
+        loop {
+            let before = input.len();
+            let message = self.decoder.decode(input)?;
+            self.received += (before - input.len()) as u64;
+            self.acknowledge();
+            let Some(message) = message else {
+                return Ok(None);
+            };
+            match Control::parse(message.type_id, message.payload()) {
+                Some(control) => self.control(control?)?,
+                None if message.type_id == type_id::USER_CONTROL => {
+                    match UserControl::parse(message.payload())? {
+                        UserControl::PingRequest(time) => {
+                            self.send_user_control(&UserControl::PingResponse(time));
+                        }
+                        _ => return Ok(Some(message)),
+                    }
+                }
+                None => return Ok(Some(message)),
+            }
+        }
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), SessionError> {
+        match control {
+            Control::SetChunkSize(size) => self.decoder.set_chunk_size(size)?,
+            Control::Abort(csid) => self.decoder.abort(csid),
+            Control::Acknowledgement(sequence) => {
+                // The sequence number wraps at 2^32; Flash Player counts to 2^31 only (SRS#730), and
+                // a value that would go back is not believed.
+                let step = sequence.wrapping_sub(self.peer_acknowledged as u32);
+                if step < 1 << 31 {
+                    self.peer_acknowledged += u64::from(step);
+                }
+            }
+            Control::WindowAckSize(size) => self.peer_window = size,
+            Control::SetPeerBandwidth { window, limit } => {
+                let hard = match limit {
+                    LimitType::Hard => true,
+                    LimitType::Dynamic => self.hard_limit,
+                    LimitType::Soft | LimitType::Unknown(_) => false,
+                };
+                if limit == LimitType::Hard {
+                    self.hard_limit = true;
+                }
+                let window = match self.own_window {
+                    Some(own) if !hard => own.min(window),
+                    _ => window,
+                };
+                self.announce_window(window);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends an acknowledgement when half of the peer's window has come in since the last.
+    fn acknowledge(&mut self) {
+        let window = match self.peer_window {
+            0 => limits::ACK_INTERVAL,
+            window => (window / 2).clamp(1, limits::ACK_INTERVAL),
+        };
+        if self.received - self.acknowledged >= u64::from(window) {
+            self.acknowledged = self.received;
+            self.send_control(Control::Acknowledgement(self.received as u32));
+        }
+    }
+
+    /// Announces a window for what this side sends, unless it is the one already announced.
+    pub(super) fn announce_window(&mut self, window: u32) {
+        if self.own_window != Some(window) {
+            self.own_window = Some(window);
+            self.send_control(Control::WindowAckSize(window));
+        }
+    }
+
+    /// Announces and uses a chunk size.
+    pub(super) fn change_chunk_size(&mut self, size: u32) {
+        if self.encoder.chunk_size() != size as usize {
+            self.send_control(Control::SetChunkSize(size));
+            self.encoder.set_chunk_size(size as usize);
+        }
+    }
+
+    pub(super) fn send_control(&mut self, control: Control) {
+        let (type_id, body) = control.to_message();
+        self.send(CSID_CONTROL, 0, type_id, 0, &body);
+    }
+
+    pub(super) fn send_user_control(&mut self, event: &UserControl) {
+        self.send(CSID_CONTROL, 0, type_id::USER_CONTROL, 0, &event.to_body());
+    }
+
+    pub(super) fn send_command(&mut self, stream_id: u32, command: &Command) {
+        let csid = if stream_id == 0 {
+            CSID_COMMAND
+        } else {
+            CSID_STREAM_COMMAND
+        };
+        self.send(csid, 0, type_id::COMMAND, stream_id, &command.to_body());
+    }
+
+    /// Sends a tag as the message it is; metadata that a publisher sends is marked to be kept by the
+    /// server (`@setDataFrame`).
+    pub(super) fn send_tag(&mut self, stream_id: u32, tag: &Tag, publishing: bool) {
+        let mut body = tag.body_bytes();
+        let csid = match tag.kind() {
+            TagKind::Data | TagKind::DataAmf3 => 4,
+            TagKind::Audio => 5,
+            TagKind::Video => 6,
+        };
+        if publishing && tag.kind() == TagKind::Data && leading_string(&body) == Some(b"onMetaData")
+        {
+            let mut marked = bytes::BytesMut::with_capacity(16 + body.len());
+            amf0::encode(&Value::String(SET_DATA_FRAME.to_owned()), &mut marked);
+            marked.extend_from_slice(&body);
+            body = marked.freeze();
+        }
+        self.send(csid, tag.timestamp(), tag.kind() as u8, stream_id, &body);
+    }
+
+    fn send(&mut self, csid: u32, timestamp: u32, type_id: u8, stream_id: u32, body: &Bytes) {
+        let before = self.out.len();
+        self.encoder
+            .encode(csid, timestamp, type_id, stream_id, body, &mut self.out);
+        self.queued += (self.out.len() - before) as u64;
+    }
+}
+
+/// A media or data message as the tag that goes downstream: without `@setDataFrame`, and AMF3 data in
+/// AMF0, which is what readers of FLV know.
+pub(super) fn into_tag(message: Message) -> Option<Tag> {
+    let timestamp = message.timestamp;
+    match message.type_id {
+        type_id::DATA if leading_string(message.payload()) == Some(SET_DATA_FRAME.as_bytes()) => {
+            let body = message.payload().get(3 + SET_DATA_FRAME.len()..)?;
+            Tag::new(TagKind::Data, timestamp, body)
+        }
+        type_id::DATA_AMF3 => {
+            let Some(values) = message
+                .payload()
+                .strip_prefix(&[0])
+                .and_then(|body| amf0::decode_all(body).ok())
+                .filter(|values| !values.is_empty())
+            else {
+                return message.into_tag();
+            };
+            let mut body = bytes::BytesMut::new();
+            let marked = values.first().and_then(Value::as_str) == Some(SET_DATA_FRAME);
+            for value in values.iter().skip(usize::from(marked)) {
+                amf0::encode(value, &mut body);
+            }
+            Tag::new(TagKind::Data, timestamp, &body)
+        }
+        _ => message.into_tag(),
+    }
+}
+
+/// The string an AMF0 body starts with.
+pub(super) fn leading_string(body: &[u8]) -> Option<&[u8]> {
+    match body {
+        [2, high, low, rest @ ..] => rest.get(..usize::from(u16::from_be_bytes([*high, *low]))),
+        _ => None,
+    }
+}

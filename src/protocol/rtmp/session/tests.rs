@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A client against a server in memory.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::protocol::{
+    flv::{Tag, TagKind},
+    rtmp::{
+        amf::{Object, Value, amf0},
+        auth::{AuthMod, Authenticator},
+        chunk::{DecoderLimits, Encoder},
+        handshake::Style,
+        message::{Command, Control, UserControl, type_id},
+        transmit::Transmit,
+    },
+};
+
+fn config(role: Role) -> ClientConfig {
+    ClientConfig {
+        app: "live".into(),
+        tc_url: "rtmp://localhost/live".into(),
+        stream: "cam?key=1".into(),
+        role,
+        flash_version: None,
+        page_url: None,
+        swf_url: None,
+        swf: None,
+        connect_arguments: Vec::new(),
+        handshake: Style::Digest,
+        secure_token: None,
+        usher_token: None,
+        authenticator: Authenticator::new("", "", AuthMod::Auto, "live"),
+        auth_query: None,
+        chunk_size: 4096,
+        limits: DecoderLimits::default(),
+        timeout: Duration::from_secs(5),
+    }
+}
+
+fn publish() -> Role {
+    Role::Publish {
+        stop: StopCommands::default(),
+    }
+}
+
+fn play() -> Role {
+    Role::Play {
+        range: PlayRange::Auto,
+        duration: None,
+        buffer: 3000,
+        subscribe: None,
+        playlist: false,
+    }
+}
+
+/// Client and server with nothing between them, and all that happened at either.
+struct Pair {
+    now: Instant,
+    client: ClientSession,
+    server: ServerSession,
+    client_events: Vec<ClientEvent>,
+    server_events: Vec<ServerEvent>,
+    /// Bytes handed over at a time.
+    cut: usize,
+}
+
+impl Pair {
+    fn new(config: ClientConfig) -> Self {
+        let now = Instant::now();
+        Self {
+            now,
+            client: ClientSession::new(config, now, [1; 32]),
+            server: ServerSession::new(ServerConfig::default(), now, [2; 32]),
+            client_events: Vec::new(),
+            server_events: Vec::new(),
+            cut: usize::MAX,
+        }
+    }
+
+    /// Moves bytes until both are silent, granting whatever is asked for.
+    fn run(&mut self) -> Result<(), SessionError> {
+        loop {
+            let up = drain(&mut self.client);
+            let down = drain(&mut self.server);
+            if up.is_empty() && down.is_empty() {
+                return Ok(());
+            }
+            for piece in up.chunks(self.cut.min(up.len().max(1))) {
+                self.server.handle_input(piece)?;
+            }
+            for piece in down.chunks(self.cut.min(down.len().max(1))) {
+                self.client.handle_input(self.now, piece)?;
+            }
+            while let Some(event) = self.server.poll_event() {
+                match &event {
+                    ServerEvent::Connect { .. } => self.server.accept_connect(),
+                    ServerEvent::Publish { stream_id, .. }
+                    | ServerEvent::Play { stream_id, .. } => {
+                        self.server.accept(*stream_id);
+                    }
+                    _ => {}
+                }
+                self.server_events.push(event);
+            }
+            self.client_events
+                .extend(std::iter::from_fn(|| self.client.poll_event()));
+        }
+    }
+
+    fn media_at_server(&self) -> Vec<Tag> {
+        self.server_events
+            .iter()
+            .filter_map(|event| match event {
+                ServerEvent::Media { tag, .. } => Some(tag.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+trait Sends {
+    fn transmit(&mut self) -> &mut Transmit;
+}
+
+impl Sends for ClientSession {
+    fn transmit(&mut self) -> &mut Transmit {
+        self.poll_transmit()
+    }
+}
+
+impl Sends for ServerSession {
+    fn transmit(&mut self) -> &mut Transmit {
+        self.poll_transmit()
+    }
+}
+
+/// Everything that is to be sent.
+fn drain(side: &mut impl Sends) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while !side.transmit().is_empty() {
+        bytes.extend(std::iter::from_fn(|| side.transmit().pop()).flatten());
+    }
+    bytes
+}
+
+fn metadata() -> Tag {
+    let mut body = bytes::BytesMut::new();
+    amf0::encode(&"onMetaData".into(), &mut body);
+    let mut info = Object::default();
+    info.push("width", 1280.0);
+    amf0::encode(&Value::EcmaArray(info), &mut body);
+    Tag::new(TagKind::Data, 0, &body).unwrap()
+}
+
+#[test]
+fn what_is_published_arrives() {
+    for style in [Style::Plain, Style::Digest] {
+        for cut in [1, 7, 1000, usize::MAX] {
+            let mut pair = Pair::new(ClientConfig {
+                handshake: style,
+                ..config(publish())
+            });
+            pair.cut = cut;
+            pair.run().unwrap();
+            assert_eq!(pair.client.stage(), Stage::Running);
+            let sent = [
+                metadata(),
+                Tag::new(TagKind::Video, 0xff_fffe, &[0x17; 20_000]).unwrap(),
+                Tag::new(TagKind::Audio, 0x100_0001, &[]).unwrap(),
+                Tag::new(TagKind::Video, 0xffff_fff0, &[0x17, 2, 0, 0, 0]).unwrap(),
+                Tag::new(TagKind::Audio, 0x10, &[0xaf, 1, 9]).unwrap(),
+            ];
+            sent.iter().for_each(|tag| pair.client.send_media(tag));
+            pair.client.stop();
+            pair.run().unwrap();
+            assert_eq!(
+                pair.media_at_server(),
+                sent,
+                "the metadata without @setDataFrame"
+            );
+            assert!(matches!(
+                pair.server_events.last(),
+                Some(ServerEvent::Stopped { stream_id: 1 })
+            ));
+        }
+    }
+}
+
+#[test]
+fn what_is_played_arrives() {
+    let mut pair = Pair::new(config(play()));
+    pair.run().unwrap();
+    assert_eq!(pair.client.stage(), Stage::Running);
+    let sent = [
+        metadata(),
+        Tag::new(TagKind::Video, 5000, &[0x17; 70_000]).unwrap(),
+        Tag::new(TagKind::Audio, 5001, &[0xaf, 1, 2]).unwrap(),
+    ];
+    sent.iter().for_each(|tag| pair.server.send_media(1, tag));
+    pair.server.end_play(1);
+    pair.run().unwrap();
+    let media = pair
+        .client_events
+        .iter()
+        .filter_map(|event| match event {
+            ClientEvent::Media(tag) => Some(tag.clone()),
+            _ => None,
+        })
+        .collect::<Vec<_>>();
+    // |RtmpSampleAccess and the onStatus of NetStream.Data.Start come first.
+    assert_eq!(media[2..], sent);
+    assert!(
+        pair.client_events
+            .iter()
+            .any(|e| matches!(e, ClientEvent::End(EndReason::Stopped)))
+    );
+}
+
+#[test]
+fn names_and_connect_arguments_reach_the_server() {
+    let mut nested = Object::default();
+    nested.push("a", 1.0);
+    let mut wanted = config(publish());
+    wanted.app = "app?token=x/y".into();
+    wanted.page_url = Some("http://page/".into());
+    wanted.connect_arguments = vec![true.into(), nested.into()];
+    let mut pair = Pair::new(wanted);
+    pair.run().unwrap();
+    let [
+        ServerEvent::Connect { app, object },
+        ServerEvent::Publish { name, .. },
+        ..,
+    ] = pair.server_events.as_slice()
+    else {
+        panic!("{:?}", pair.server_events)
+    };
+    assert_eq!(
+        (app.as_str(), name.as_str()),
+        ("app?token=x/y", "cam?key=1")
+    );
+    assert_eq!(object.string("pageUrl"), Some("http://page/"));
+    assert_eq!(object.string("tcUrl"), Some("rtmp://localhost/live"));
+}
+
+#[test]
+fn each_step_has_a_deadline() {
+    let mut pair = Pair::new(config(publish()));
+    let deadline = pair.client.poll_timeout().unwrap();
+    assert_eq!(
+        pair.client
+            .handle_timeout(deadline - Duration::from_millis(1)),
+        Ok(())
+    );
+    assert_eq!(
+        pair.client.handle_timeout(deadline),
+        Err(SessionError::Timeout(Stage::Handshake))
+    );
+    pair.run().unwrap();
+    assert_eq!(
+        pair.client.poll_timeout(),
+        None,
+        "a publisher may be silent"
+    );
+    assert_eq!(pair.server.poll_timeout(), None);
+    let idle = ServerSession::new(ServerConfig::default(), pair.now, [0; 32]);
+    assert!(idle.poll_timeout().is_some());
+}
+
+/// A client past the handshake, and chunks to feed it with.
+fn connected(role: Role, stage: Stage) -> (ClientSession, Encoder) {
+    let mut pair = Pair::new(config(role));
+    // A server that grants nothing, up to the handshake.
+    let mut encoder = Encoder::default();
+    loop {
+        let up = drain(&mut pair.client);
+        pair.server.handle_input(&up).unwrap();
+        let down = drain(&mut pair.server);
+        if down.is_empty() {
+            break;
+        }
+        pair.client.handle_input(pair.now, &down).unwrap();
+    }
+    let mut client = pair.client;
+    let mut info = Object::default();
+    info.push("code", "NetConnection.Connect.Success");
+    let answers = [
+        (
+            Stage::Connect,
+            Command::new("_result", 1.0, vec![info.into()]),
+        ),
+        (Stage::CreateStream, create_stream_result(&client)),
+        (Stage::Start, on_status("status", "NetStream.Play.Start")),
+    ];
+    for (at, answer) in answers {
+        if client.stage() == stage {
+            break;
+        }
+        assert_eq!(client.stage(), at);
+        feed(&mut client, &mut encoder, &answer).unwrap();
+    }
+    assert_eq!(client.stage(), stage);
+    drain(&mut client);
+    while client.poll_event().is_some() {}
+    (client, encoder)
+}
+
+fn create_stream_result(client: &ClientSession) -> Command {
+    // connect 1, then createStream as 2 (play) or 4 (behind releaseStream and FCPublish).
+    let transaction = if client.is_publisher() { 4.0 } else { 2.0 };
+    Command::new("_result", transaction, vec![1.0.into()])
+}
+
+fn on_status(level: &str, code: &str) -> Command {
+    let mut info = Object::default();
+    info.push("level", level);
+    info.push("code", code);
+    Command::new("onStatus", 0.0, vec![info.into()])
+}
+
+fn feed(
+    client: &mut ClientSession,
+    encoder: &mut Encoder,
+    command: &Command,
+) -> Result<(), SessionError> {
+    message(client, encoder, type_id::COMMAND, 0, &command.to_body())
+}
+
+fn message(
+    client: &mut ClientSession,
+    encoder: &mut Encoder,
+    type_id: u8,
+    timestamp: u32,
+    body: &[u8],
+) -> Result<(), SessionError> {
+    let mut out = Transmit::default();
+    encoder.encode(
+        3,
+        timestamp,
+        type_id,
+        0,
+        &bytes::Bytes::copy_from_slice(body),
+        &mut out,
+    );
+    let bytes = std::iter::from_fn(|| out.pop())
+        .flatten()
+        .collect::<Vec<_>>();
+    client.handle_input(Instant::now(), &bytes)
+}
+
+#[test]
+fn refusals_are_named() {
+    for (role, stage, code, refusal) in [
+        (
+            publish(),
+            Stage::Start,
+            "NetStream.Publish.BadName",
+            Refusal::Busy,
+        ),
+        (
+            publish(),
+            Stage::Start,
+            "NetStream.Publish.Denied",
+            Refusal::NotAuthorized,
+        ),
+        (
+            play(),
+            Stage::Start,
+            "NetStream.Play.Failed",
+            Refusal::Other,
+        ),
+        (
+            play(),
+            Stage::Connect,
+            "NetConnection.Connect.InvalidApp",
+            Refusal::Application,
+        ),
+    ] {
+        let (mut client, mut encoder) = connected(role, stage);
+        let answer = if stage == Stage::Connect {
+            Command {
+                name: "_error".into(),
+                transaction: 1.0,
+                ..on_status("error", code)
+            }
+        } else {
+            on_status("error", code)
+        };
+        match feed(&mut client, &mut encoder, &answer) {
+            Err(SessionError::Refused(status)) => assert_eq!(status.refusal(), refusal, "{code}"),
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_is_not_found_is_asked_for_once_more_as_live() {
+    let (mut client, mut encoder) = connected(play(), Stage::Start);
+    let not_found = on_status("error", "NetStream.Play.StreamNotFound");
+    feed(&mut client, &mut encoder, &not_found).unwrap();
+    assert!(!client.poll_transmit().is_empty());
+    assert!(matches!(
+        feed(&mut client, &mut encoder, &not_found),
+        Err(SessionError::Refused(status)) if status.refusal() == Refusal::NotFound
+    ));
+}
+
+#[test]
+fn answers_out_of_place_change_nothing() {
+    let (mut client, mut encoder) = connected(play(), Stage::CreateStream);
+    for answer in [
+        Command::new("_result", 1.0, vec![1.0.into()]),
+        Command::new("_result", f64::NAN, vec![]),
+        Command::new("_result", f64::INFINITY, vec![]),
+        Command::new("_error", -1.0, vec![]),
+        Command::new("onStatus", 0.0, vec![]),
+        Command::new("onBWDone", 0.0, vec![]),
+        on_status("status", "NetStream.Play.Start"),
+    ] {
+        feed(&mut client, &mut encoder, &answer).unwrap();
+        assert_eq!(client.stage(), Stage::CreateStream);
+    }
+    feed(
+        &mut client,
+        &mut encoder,
+        &Command::new("_result", 2.0, vec![f64::NAN.into()]),
+    )
+    .unwrap();
+    assert_eq!(client.stage(), Stage::Start);
+}
+
+#[test]
+fn unknown_calls_are_answered() {
+    let (mut client, mut encoder) = connected(play(), Stage::Running);
+    feed(
+        &mut client,
+        &mut encoder,
+        &Command::new("ping", 0.0, vec![]),
+    )
+    .unwrap();
+    assert!(
+        client.poll_transmit().is_empty(),
+        "nobody waits for an answer"
+    );
+    feed(
+        &mut client,
+        &mut encoder,
+        &Command::new("onBWCheck", 9.0, vec![]),
+    )
+    .unwrap();
+    let sent = drain(&mut client);
+    assert!(sent.windows(7).any(|w| w == b"_result"));
+    feed(
+        &mut client,
+        &mut encoder,
+        &Command::new("whatever", 10.0, vec![]),
+    )
+    .unwrap();
+    let sent = drain(&mut client);
+    assert!(sent.windows(6).any(|w| w == b"_error"));
+}
+
+#[test]
+fn pings_are_answered() {
+    let (mut client, mut encoder) = connected(play(), Stage::Running);
+    let ping = UserControl::PingRequest(0x1234_5678).to_body();
+    message(&mut client, &mut encoder, type_id::USER_CONTROL, 0, &ping).unwrap();
+    let sent = drain(&mut client);
+    assert_eq!(sent[sent.len() - 6..], [0, 7, 0x12, 0x34, 0x56, 0x78]);
+}
+
+#[test]
+fn bytes_are_acknowledged_and_the_count_wraps() {
+    let (mut client, mut encoder) = connected(play(), Stage::Running);
+    let (_, window) = Control::WindowAckSize(20_000).to_message();
+    message(
+        &mut client,
+        &mut encoder,
+        type_id::WINDOW_ACK_SIZE,
+        0,
+        &window,
+    )
+    .unwrap();
+    message(
+        &mut client,
+        &mut encoder,
+        type_id::VIDEO,
+        0,
+        &[0x27; 12_000],
+    )
+    .unwrap();
+    let before = client.stats();
+    assert_eq!(before.in_bytes_acked, before.in_bytes_total);
+    assert!(!drain(&mut client).is_empty());
+    // The peer's own count: forward over 2^32, never back.
+    for (sequence, total) in [
+        (10, 10),
+        (u32::MAX, u32::MAX.into()),
+        (5, (1 << 32) + 5),
+        (4, (1 << 32) + 5),
+    ] {
+        let (_, ack) = Control::Acknowledgement(sequence).to_message();
+        message(&mut client, &mut encoder, type_id::ACKNOWLEDGEMENT, 0, &ack).unwrap();
+        // A jump of more than half the range is not believed: get there in two steps.
+        if sequence == u32::MAX {
+            let (_, half) = Control::Acknowledgement(1 << 31).to_message();
+            message(
+                &mut client,
+                &mut encoder,
+                type_id::ACKNOWLEDGEMENT,
+                0,
+                &half,
+            )
+            .unwrap();
+            message(&mut client, &mut encoder, type_id::ACKNOWLEDGEMENT, 0, &ack).unwrap();
+        }
+        assert_eq!(client.stats().out_bytes_acked, total);
+    }
+}
+
+#[test]
+fn media_before_the_status_starts_the_stream_on_any_message_stream() {
+    let (mut client, mut encoder) = connected(play(), Stage::Start);
+    message(&mut client, &mut encoder, type_id::AUDIO, 7, &[]).unwrap();
+    assert_eq!(client.stage(), Stage::Running);
+    assert!(matches!(
+        client.poll_event(),
+        Some(ClientEvent::Stage(Stage::Running))
+    ));
+    assert!(matches!(client.poll_event(), Some(ClientEvent::Media(tag)) if tag.timestamp() == 7));
+}
+
+#[test]
+fn a_seek_drops_what_was_under_way() {
+    let (mut client, mut encoder) = connected(play(), Stage::Running);
+    client.seek(Instant::now(), 60_000);
+    assert!(client.poll_timeout().is_some());
+    message(&mut client, &mut encoder, type_id::AUDIO, 1, &[1]).unwrap();
+    let eof = UserControl::StreamEof(1).to_body();
+    message(&mut client, &mut encoder, type_id::USER_CONTROL, 0, &eof).unwrap();
+    assert!(client.poll_event().is_none());
+    feed(
+        &mut client,
+        &mut encoder,
+        &on_status("status", "NetStream.Seek.Notify"),
+    )
+    .unwrap();
+    message(&mut client, &mut encoder, type_id::AUDIO, 60_000, &[1]).unwrap();
+    assert!(matches!(client.poll_event(), Some(ClientEvent::SeekDone)));
+    assert!(
+        matches!(client.poll_event(), Some(ClientEvent::Media(tag)) if tag.timestamp() == 60_000)
+    );
+    assert!(client.poll_timeout().is_none());
+}
+
+#[test]
+fn amf3_data_becomes_amf0() {
+    let (mut client, mut encoder) = connected(play(), Stage::Running);
+    let body = [&[0], metadata().body()].concat();
+    message(&mut client, &mut encoder, type_id::DATA_AMF3, 0, &body).unwrap();
+    assert!(matches!(client.poll_event(), Some(ClientEvent::Media(tag)) if tag == metadata()));
+}
+
+#[test]
+fn the_server_keeps_order() {
+    let commands = |commands: &[(u32, Command)]| {
+        let now = Instant::now();
+        let mut client = ClientSession::new(config(publish()), now, [3; 32]);
+        let mut server = ServerSession::new(ServerConfig::default(), now, [4; 32]);
+        // The handshake only: the client's connect command stays behind.
+        let mut c0c1 = drain(&mut client);
+        server.handle_input(&c0c1).unwrap();
+        drain(&mut server);
+        c0c1.drain(..1);
+        server.handle_input(&c0c1).unwrap();
+        let mut encoder = Encoder::default();
+        let mut result = Ok(());
+        for (stream_id, command) in commands {
+            let mut out = Transmit::default();
+            encoder.encode(
+                3,
+                0,
+                type_id::COMMAND,
+                *stream_id,
+                &command.to_body(),
+                &mut out,
+            );
+            let bytes = std::iter::from_fn(|| out.pop())
+                .flatten()
+                .collect::<Vec<_>>();
+            result = result.and_then(|()| server.handle_input(&bytes));
+            while let Some(event) = server.poll_event() {
+                match event {
+                    ServerEvent::Connect { .. } => server.accept_connect(),
+                    ServerEvent::Publish { stream_id, .. } => server.accept(stream_id),
+                    _ => {}
+                }
+            }
+        }
+        result
+    };
+    let mut object = Object::default();
+    object.push("app", "live");
+    let connect = (
+        0,
+        Command {
+            object: object.into(),
+            ..Command::new("connect", 1.0, Vec::new())
+        },
+    );
+    let create = (0, Command::new("createStream", 2.0, Vec::new()));
+    let publish = |id| (id, Command::new("publish", 3.0, vec!["x".into()]));
+    let many = [vec![connect.clone()], vec![create.clone(); 65]].concat();
+    let long = (1, Command::new("play", 3.0, vec!["x".repeat(9000).into()]));
+    for (what, list, wanted) in [
+        (
+            "a publication",
+            vec![connect.clone(), create.clone(), publish(1)],
+            Ok(()),
+        ),
+        (
+            "nothing first",
+            vec![create.clone()],
+            Err(SessionError::OutOfOrder("before connect")),
+        ),
+        (
+            "connect twice",
+            vec![connect.clone(), connect.clone()],
+            Err(SessionError::OutOfOrder("connect")),
+        ),
+        (
+            "no such stream",
+            vec![connect.clone(), publish(1)],
+            Err(SessionError::OutOfOrder("publish")),
+        ),
+        (
+            "publish twice",
+            vec![connect.clone(), create.clone(), publish(1), publish(1)],
+            Err(SessionError::OutOfOrder("publish")),
+        ),
+        (
+            "streams without end",
+            many,
+            Err(SessionError::TooMuch("message streams")),
+        ),
+        (
+            "a long name",
+            vec![connect.clone(), create.clone(), long],
+            Err(SessionError::TooMuch("name length")),
+        ),
+        (
+            "streams of others",
+            vec![
+                connect,
+                (0, Command::new("deleteStream", 0.0, vec![f64::NAN.into()])),
+            ],
+            Ok(()),
+        ),
+    ] {
+        assert_eq!(commands(&list), wanted, "{what}");
+    }
+}
