@@ -28,14 +28,16 @@ pub const CHUNK_STREAMS: usize = 512;
 pub const MIN_CHUNK_SIZE: usize = 64;
 
 /// Longest salt, challenge, opaque or nonce of an authentication dialogue, and longest field that a
-/// listener takes, in bytes. Real ones have up to 44; they are sent back in the next `connect`.
+/// listener takes, in bytes. Servers send 4 to 16 letters, and a user name may be an e-mail address;
+/// all of it goes back into the next `connect`.
 pub const AUTH_FIELD: usize = 256;
 
 /// How long a listener's challenge can be answered at least, in milliseconds; it ends before twice
 /// that. Clients connect again at once, nobody types in between.
 pub const AUTH_CHALLENGE_MS: u64 = 60_000;
 
-/// Longest `secureToken` in hexadecimal digits. Wowza's have some 40.
+/// Longest `secureToken` in hexadecimal digits: half a kilobyte of text, for what is one
+/// challenge of a line at the most.
 pub const SECURE_TOKEN: usize = 1024;
 
 /// Largest decompressed SWF file in bytes. Players have up to a few megabytes; zlib packs a thousand

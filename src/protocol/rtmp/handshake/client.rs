@@ -157,8 +157,8 @@ impl ClientHandshake {
 
     /// Whether chunks may be queued behind C2: S1 is there.
     ///
-    /// Section 5.2.1 asks a client to wait for S2. A server that sends S0, S1 and S2 in one go, as
-    /// all known ones do, cannot tell the difference; the others save a round trip.
+    /// Section 5.2.1 asks a client to wait for S2. A server that sends S0, S1 and S2 in one go cannot
+    /// tell the difference; with one that waits for C2 it saves a round trip.
     pub fn may_send(&self) -> bool {
         self.met().is_some()
     }

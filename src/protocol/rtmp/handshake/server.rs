@@ -54,7 +54,8 @@ impl ServerHandshake {
     /// # Errors
     ///
     /// Only the first byte can be wrong, and then every later call fails alike. Section 5.2.2 would
-    /// have a server answer an unknown version with 3; no known client goes on from there.
+    /// have a server answer an unknown version with 3, but what asks for one is no plain client, and
+    /// FFmpeg's listener refuses it as well.
     pub fn input(&mut self, data: &[u8], out: &mut Transmit) -> Result<Progress, HandshakeError> {
         let mut rest = data;
         loop {
