@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One client connection, from looking up the host to the last message: a [`Stack`] and the
+//! [`ClientSession`] on it, never waiting.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Registry, Token, Waker};
+
+use super::{
+    NetError,
+    stack::{Establish, Read, Stack, Target, Write},
+};
+use crate::protocol::{
+    flv::Tag,
+    rtmp::session::{ClientConfig, ClientEvent, ClientSession, LinkStats, SessionError, Stage},
+};
+
+/// Read at a time: as much as a socket usually holds when a reader was woken for it.
+const READ: usize = 64 * 1024;
+
+/// Connections made one after another because a server answered with a challenge. Adobe's takes
+/// three (no credentials, user name, response); whatever wants more wants it for ever.
+const MAX_RETRIES: u32 = 4;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// Below the session.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// In the session.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The server closed the connection at this stage; `truncated` where TLS ended without saying
+    /// so.
+    #[error("{}", closed_sentence(*.stage))]
+    Closed {
+        /// How far the session had come.
+        stage: Stage,
+        /// TLS ended without a close_notify.
+        truncated: bool,
+    },
+    /// The server asked for credentials again and again.
+    #[error("the server asks for credentials again and again; user name or password are wrong")]
+    TooManyRetries,
+}
+
+fn closed_sentence(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Handshake => {
+            "the server closed the connection during the handshake; is it an RTMP server?"
+        }
+        Stage::Connect => {
+            "the server closed the connection when asked for the application; check its name and \
+             what the server allows"
+        }
+        Stage::CreateStream | Stage::Start => {
+            "the server closed the connection when asked for the stream; check its name, whether it \
+             is in use, and what the server allows"
+        }
+        Stage::Running | Stage::Stopped => "the server closed the connection",
+    }
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Connection {
+    target: Target,
+    stack: Stack,
+    /// Exists once bytes can flow: its deadlines count from there.
+    session: Option<ClientSession>,
+    config: Option<ClientConfig>,
+    waker: Arc<Waker>,
+    buffer: Box<[u8]>,
+    retries: u32,
+    closed: bool,
+    opened: Instant,
+    /// How long it took until the stream ran.
+    connect_time: Option<Duration>,
+}
+
+impl Connection {
+    /// A connection to be made by [`turn`](Self::turn)s on the poll that `waker` wakes.
+    pub fn open(target: Target, config: ClientConfig, waker: Arc<Waker>, now: Instant) -> Self {
+        Self {
+            stack: Stack::connect(target.clone(), waker.clone()),
+            target,
+            session: None,
+            config: Some(config),
+            waker,
+            buffer: vec![0; READ].into_boxed_slice(),
+            retries: 0,
+            closed: false,
+            opened: now,
+            connect_time: None,
+        }
+    }
+
+    /// The socket and what is under way below the session.
+    pub fn stack(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    /// The session, once bytes can flow.
+    pub fn session(&mut self) -> Option<&mut ClientSession> {
+        self.session.as_mut()
+    }
+
+    /// How far the session has come.
+    pub fn stage(&self) -> Stage {
+        self.session.as_ref().map_or(Stage::Handshake, ClientSession::stage)
+    }
+
+    /// Whether the host name is still being looked up, which ends with a use of the waker.
+    pub fn is_establishing(&self) -> bool {
+        self.session.is_none()
+    }
+
+    /// How long it took from the beginning until the stream ran.
+    pub fn connect_time(&self) -> Option<Duration> {
+        self.connect_time
+    }
+
+    /// Counters of the session.
+    pub fn stats(&self) -> LinkStats {
+        self.session.as_ref().map(ClientSession::stats).unwrap_or_default()
+    }
+
+    /// When [`turn`](Self::turn) wants to be called although nothing happened.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.session {
+            None => self.stack.deadline(),
+            Some(session) => session.poll_timeout(),
+        }
+    }
+
+    /// Does what can be done without waiting, until there is an event. `None` means that the socket,
+    /// the waker or the deadline has to be waited for.
+    ///
+    /// # Errors
+    /// The connection is of no further use then.
+    pub fn turn(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        now: Instant,
+    ) -> Result<Option<ClientEvent>, ConnectionError> {
+        loop {
+            let Some(session) = &mut self.session else {
+                if self.stack.establish(registry, token, now)? != Establish::Ready {
+                    return Ok(None);
+                }
+                let config = self.config.take().ok_or(ConnectionError::TooManyRetries)?;
+                self.session = Some(ClientSession::new(config, now, seed()?));
+                continue;
+            };
+            if let Some(event) = session.poll_event() {
+                match event {
+                    ClientEvent::Retry(config) => self.retry(*config, registry)?,
+                    event => {
+                        if matches!(event, ClientEvent::Stage(Stage::Running)) {
+                            self.connect_time.get_or_insert(now - self.opened);
+                        }
+                        return Ok(Some(event));
+                    }
+                }
+                continue;
+            }
+            if self.closed {
+                let (stage, truncated) = (session.stage(), self.stack.truncated());
+                return Err(ConnectionError::Closed { stage, truncated });
+            }
+            session.handle_timeout(now)?;
+            self.flush()?;
+            if !self.read(now)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Queues a tag of a publication; [`flush`](Self::flush) sends it.
+    pub fn send_media(&mut self, tag: &Tag) {
+        if let Some(session) = &mut self.session {
+            session.send_media(tag);
+        }
+    }
+
+    /// Bytes that were queued and not yet taken by the kernel.
+    pub fn unsent(&mut self) -> usize {
+        self.session.as_mut().map_or(0, |session| session.poll_transmit().len())
+    }
+
+    /// Writes until all is written or the kernel takes no more.
+    ///
+    /// # Errors
+    /// As [`turn`](Self::turn).
+    pub fn flush(&mut self) -> Result<Write, ConnectionError> {
+        let Some(session) = &mut self.session else { return Ok(Write::Blocked) };
+        loop {
+            let transmit = session.poll_transmit();
+            if transmit.is_empty() && !self.stack.wants_write() {
+                return Ok(Write::Drained);
+            }
+            if self.stack.write(transmit)? == Write::Blocked {
+                return Ok(Write::Blocked);
+            }
+        }
+    }
+
+    /// Reads once; false when there is nothing to read now.
+    fn read(&mut self, now: Instant) -> Result<bool, ConnectionError> {
+        let Some(session) = &mut self.session else { return Ok(false) };
+        match self.stack.read(&mut self.buffer)? {
+            Read::Data(n) => {
+                session.handle_input(now, self.buffer.get(..n).unwrap_or_default())?;
+                Ok(true)
+            }
+            Read::WouldBlock => Ok(false),
+            Read::Closed => {
+                self.closed = true;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Connects anew as the server asked for.
+    fn retry(&mut self, config: ClientConfig, registry: &Registry) -> Result<(), ConnectionError> {
+        self.retries += 1;
+        if self.retries > MAX_RETRIES {
+            return Err(ConnectionError::TooManyRetries);
+        }
+        // Closing a socket takes it off the poll; failing to do so first is no loss.
+        let _ = self.stack.deregister(registry);
+        self.stack = Stack::connect(self.target.clone(), self.waker.clone());
+        self.session = None;
+        self.config = Some(config);
+        self.closed = false;
+        Ok(())
+    }
+}
+
+/// Fresh randomness for a session.
+pub(crate) fn seed() -> Result<[u8; 32], NetError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| NetError::Settings {
+        reason: format!("the system has no random numbers to give: {error}"),
+    })?;
+    Ok(seed)
+}

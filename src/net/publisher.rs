@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A publication: tags in, a [`Connection`] on the reactor out.
+//!
+//! [`Publisher::push`] writes on the caller's thread as long as the socket takes it; what it does
+//! not take waits in a bounded queue and goes out on the reactor's thread, which also connects,
+//! reads and answers while no tag comes. Nothing holds the lock while it waits.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    connection::{Connection, ConnectionError},
+    queue::{Queue, QueueLimits},
+    reactor::{Handle, Io, Next, Reactor, Task},
+    stack::{Target, Write},
+};
+use crate::protocol::{
+    flv::Tag,
+    rtmp::session::{ClientConfig, ClientEvent, LinkStats, Stage, Status},
+};
+
+/// Bytes handed to the session ahead of the kernel. What is behind them can still be dropped.
+const AHEAD: usize = 256 * 1024;
+
+/// How long a server may take to close after it was told that the stream is over. Closing first
+/// could cut off what it has not read: a reset overtakes data.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What the application may want to know, told on whatever thread noticed it.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// The connection entered this stage.
+    Stage(Stage),
+    /// The server said something that calls for no action.
+    Status(Status),
+    /// The server asks to be left.
+    ReconnectRequest {
+        /// Where to; the same server where absent.
+        tc_url: Option<String>,
+        /// For people.
+        description: String,
+    },
+    /// The publication failed.
+    Failed(Arc<ConnectionError>),
+}
+
+/// What to do with a tag that the network does not take in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// Wait: the caller is as fast as the network.
+    Wait,
+    /// Drop whole groups of pictures: the caller is live.
+    Drop,
+}
+
+/// Why [`Publisher::push`] did not take a tag.
+#[derive(Clone, Debug)]
+pub enum PushError {
+    /// [`Publisher::interrupt`] was called.
+    Interrupted,
+    /// The publication failed, now or earlier.
+    Failed(Arc<ConnectionError>),
+}
+
+/// Figures of a publication.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublisherStats {
+    /// Counters of the connection.
+    pub link: LinkStats,
+    /// How far the connection has come.
+    pub stage: Option<Stage>,
+    /// Time it took until the server took the stream.
+    pub connect_time: Option<Duration>,
+    /// Round trip time as TCP measures it.
+    pub round_trip: Option<Duration>,
+    /// Tags sent.
+    pub sent: u64,
+    /// Tags dropped.
+    pub dropped: u64,
+    /// Bytes waiting.
+    pub queued_bytes: usize,
+    /// Stream time waiting.
+    pub queued_time: Duration,
+}
+
+/// What a publication needs besides the connection's own settings.
+#[derive(Clone, Copy, Debug)]
+pub struct PublisherConfig {
+    /// How much may wait for the network.
+    pub queue: QueueLimits,
+    /// Bytes a second the kernel may send at most; 0 for no limit.
+    pub pacing: u64,
+}
+
+/// See the module's text. Dropping it closes the connection without further ado.
+#[derive(Debug)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+    handle: Handle,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    changed: Condvar,
+    notify: Box<dyn Fn(Notice) + Send + Sync>,
+    target: Target,
+    config: ClientConfig,
+    pacing: u64,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+struct State {
+    /// Made in the first turn, where the reactor's waker is.
+    connection: Option<Connection>,
+    phase: Phase,
+    queue: Queue,
+    interrupted: bool,
+    sent: u64,
+    dropped: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Connecting or running.
+    Open,
+    /// No more tags come; what waits goes out, then the stop commands.
+    Draining,
+    /// All is written; the server has until then to close.
+    Lingering(Instant),
+    Closed,
+    Failed(Arc<ConnectionError>),
+}
+
+impl Publisher {
+    /// Begins to connect. `notify` must not wait.
+    ///
+    /// # Errors
+    /// The system's, when there are no descriptors or threads left for the reactor.
+    pub fn start(
+        target: Target,
+        config: ClientConfig,
+        publisher: PublisherConfig,
+        notify: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let inner = Arc::new(Inner {
+            state: Mutex::new(State {
+                connection: None,
+                phase: Phase::Open,
+                queue: Queue::new(publisher.queue),
+                interrupted: false,
+                sent: 0,
+                dropped: 0,
+            }),
+            changed: Condvar::new(),
+            notify: Box::new(notify),
+            target,
+            config,
+            pacing: publisher.pacing,
+        });
+        let handle = Reactor::global()?.add(inner.clone());
+        Ok(Self { inner, handle })
+    }
+
+    /// Sends a tag, or queues it. Returns how many tags had to be dropped for it.
+    ///
+    /// # Errors
+    /// [`PushError`]; the tag is lost then.
+    pub fn push(&self, tag: Tag, overflow: Overflow) -> Result<usize, PushError> {
+        let mut state = self.inner.lock();
+        if overflow == Overflow::Wait && state.queue.is_full() {
+            state = self
+                .inner
+                .changed
+                .wait_while(state, |state| {
+                    !state.interrupted
+                        && matches!(state.phase, Phase::Open)
+                        && !state.queue.has_room()
+                })
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Phase::Failed(error) = &state.phase {
+            return Err(PushError::Failed(error.clone()));
+        }
+        if state.interrupted {
+            return Err(PushError::Interrupted);
+        }
+        let dropped = match overflow {
+            Overflow::Wait => {
+                state.queue.push(tag);
+                0
+            }
+            Overflow::Drop => state.queue.push_or_drop(tag),
+        };
+        state.dropped += dropped as u64;
+        // A write that fails will fail again, or be noticed by reading, on the reactor.
+        if state.pump().is_err() {
+            drop(state);
+            self.handle.wake();
+        }
+        Ok(dropped)
+    }
+
+    /// Sends what waits and the commands that end a stream, and waits until the server has it all.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub fn finish(&self) -> Result<(), PushError> {
+        let mut state = self.inner.lock();
+        if let Phase::Open = state.phase {
+            state.phase = Phase::Draining;
+        }
+        self.handle.wake();
+        let state = self
+            .inner
+            .changed
+            .wait_while(state, |state| {
+                !state.interrupted && !matches!(state.phase, Phase::Closed | Phase::Failed(_))
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        match &state.phase {
+            Phase::Closed => Ok(()),
+            Phase::Failed(error) => Err(PushError::Failed(error.clone())),
+            _ => Err(PushError::Interrupted),
+        }
+    }
+
+    /// Says goodbye as far as that takes no waiting: frees the stream's name on the server at once
+    /// rather than when it notices the closed socket.
+    pub fn abandon(self) {
+        let mut state = self.inner.lock();
+        if let (Some(connection), Phase::Open) = (&mut state.connection, &state.phase) {
+            if connection.unsent() == 0 {
+                connection.session().map(|session| session.stop());
+                let _ = connection.flush();
+            }
+            connection.stack().shutdown();
+        }
+        state.phase = Phase::Closed;
+        state.connection = None;
+    }
+
+    /// Ends every wait in [`push`](Self::push) and [`finish`](Self::finish), until
+    /// [`resume`](Self::resume).
+    pub fn interrupt(&self) {
+        self.inner.lock().interrupted = true;
+        self.inner.changed.notify_all();
+    }
+
+    /// Allows waits again.
+    pub fn resume(&self) {
+        self.inner.lock().interrupted = false;
+    }
+
+    /// Figures as of now.
+    pub fn stats(&self) -> PublisherStats {
+        let mut state = self.inner.lock();
+        let mut stats = PublisherStats {
+            sent: state.sent,
+            dropped: state.dropped,
+            queued_bytes: state.queue.bytes(),
+            queued_time: state.queue.time(),
+            ..PublisherStats::default()
+        };
+        if let Some(connection) = &mut state.connection {
+            stats.link = connection.stats();
+            stats.stage = Some(connection.stage());
+            stats.connect_time = connection.connect_time();
+            stats.round_trip = connection.stack().stream().and_then(|stream| stream.rtt());
+        }
+        stats
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Task for Inner {
+    fn turn(&self, io: &Io<'_>) -> Next {
+        let mut notices = Vec::new();
+        let mut state = self.lock();
+        if let Phase::Open = state.phase {
+            state.connection.get_or_insert_with(|| {
+                let (target, config) = (self.target.clone(), self.config.clone());
+                Connection::open(target, config, io.waker.clone(), io.now)
+            });
+        }
+        let next = match state.turn(io, self.pacing, &mut notices) {
+            Ok(next) => next,
+            // Some servers close on FCUnpublish; nothing is left that they could miss.
+            Err(_) if state.is_stopped() => {
+                state.close();
+                Next::default()
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                notices.push(Notice::Failed(error.clone()));
+                state.phase = Phase::Failed(error);
+                state.connection = None;
+                Next::default()
+            }
+        };
+        drop(state);
+        self.changed.notify_all();
+        notices.into_iter().for_each(|notice| (self.notify)(notice));
+        next
+    }
+}
+
+impl State {
+    fn turn(
+        &mut self,
+        io: &Io<'_>,
+        pacing: u64,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Next, ConnectionError> {
+        let Some(connection) = &mut self.connection else { return Ok(Next::default()) };
+        connection.stack().on_ready(io.ready);
+        loop {
+            match connection.turn(io.registry, io.token, io.now) {
+                Ok(None) => break,
+                Ok(Some(ClientEvent::Stage(stage))) => {
+                    if stage == Stage::Running && pacing > 0 {
+                        // Where the system cannot pace, it sends as fast as it can.
+                        let _ = connection.stack().set_pacing_rate(pacing);
+                    }
+                    notices.push(Notice::Stage(stage));
+                }
+                Ok(Some(ClientEvent::Status(status))) => notices.push(Notice::Status(status)),
+                Ok(Some(ClientEvent::ReconnectRequest { tc_url, description })) => {
+                    notices.push(Notice::ReconnectRequest { tc_url, description });
+                }
+                Ok(Some(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.pump()?;
+        if let Phase::Lingering(until) = self.phase
+            && io.now >= until
+        {
+            self.close();
+        }
+        self.drain(io.now)?;
+        let Some(connection) = &self.connection else { return Ok(Next::default()) };
+        let linger = match self.phase {
+            Phase::Lingering(until) => Some(until),
+            _ => None,
+        };
+        Ok(Next {
+            deadline: [connection.deadline(), linger].into_iter().flatten().min(),
+            on_wake: connection.is_establishing(),
+            done: false,
+        })
+    }
+
+    /// Hands the session what the kernel takes now.
+    fn pump(&mut self) -> Result<(), ConnectionError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        if connection.stage() != Stage::Running {
+            return Ok(());
+        }
+        loop {
+            while connection.unsent() < AHEAD {
+                let Some(tag) = self.queue.pop() else { break };
+                connection.send_media(&tag);
+                self.sent += 1;
+            }
+            if connection.flush()? == Write::Blocked || self.queue.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on to the end of the stream, where that was asked for and nothing waits any more.
+    fn drain(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        let (Phase::Draining, Some(connection)) = (&self.phase, &mut self.connection) else {
+            return Ok(());
+        };
+        if !self.queue.is_empty() || connection.stage() < Stage::Running {
+            return Ok(());
+        }
+        if connection.stage() == Stage::Running {
+            connection.session().map(|session| session.stop());
+        }
+        if connection.flush()? == Write::Drained {
+            connection.stack().shutdown();
+            self.phase = Phase::Lingering(now + LINGER);
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.stage() == Stage::Stopped)
+    }
+
+    fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.connection = None;
+    }
+}

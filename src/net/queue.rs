@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Tags that wait for the network, bounded in bytes and in stream time, shortened by whole groups of
+//! pictures.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::protocol::flv::{Tag, TagKind};
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Bytes of tags.
+    pub bytes: usize,
+    /// Stream time between the first tag and the last; zero for no limit.
+    pub time: Duration,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Queue {
+    limits: QueueLimits,
+    tags: VecDeque<Tag>,
+    bytes: usize,
+    /// A group of pictures was cut: what refers to it must not be sent either.
+    awaiting_keyframe: bool,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(limits: QueueLimits) -> Self {
+        Self { limits, tags: VecDeque::new(), bytes: 0, awaiting_keyframe: false }
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Stream time that waits. Timestamps wrap, and tags need not be in order.
+    pub fn time(&self) -> Duration {
+        let (Some(first), Some(last)) = (self.tags.front(), self.tags.back()) else {
+            return Duration::ZERO;
+        };
+        let ms = last.timestamp().wrapping_sub(first.timestamp()) as i32;
+        Duration::from_millis(u64::from(ms.max(0) as u32))
+    }
+
+    /// Whether a limit is reached.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= self.limits.bytes
+            || (!self.limits.time.is_zero() && self.time() >= self.limits.time)
+    }
+
+    /// Whether it is empty enough for a writer that waited to go on: at half of the limits, so that
+    /// it does not wait again at once.
+    pub fn has_room(&self) -> bool {
+        self.bytes <= self.limits.bytes / 2
+            && (self.limits.time.is_zero() || self.time() <= self.limits.time / 2)
+    }
+
+    /// Appends a tag whatever the limits say.
+    pub fn push(&mut self, tag: Tag) {
+        self.bytes += tag.as_flv().len();
+        self.tags.push_back(tag);
+    }
+
+    /// Appends a tag; where a limit is reached, drops from the front what a player can do without:
+    /// everything before the last key frame that waits, or everything up to the next one. Headers
+    /// and metadata stay. Returns the number of tags dropped.
+    pub fn push_or_drop(&mut self, tag: Tag) -> usize {
+        let dropped = if self.is_full() { self.cut() } else { 0 };
+        if self.awaiting_keyframe && tag.kind() == TagKind::Video && !is_kept(&tag) {
+            if !tag.is_keyframe() {
+                return dropped + 1;
+            }
+            self.awaiting_keyframe = false;
+        }
+        self.push(tag);
+        dropped
+    }
+
+    /// Takes the tag that has waited longest.
+    pub fn pop(&mut self) -> Option<Tag> {
+        let tag = self.tags.pop_front()?;
+        self.bytes -= tag.as_flv().len();
+        Some(tag)
+    }
+
+    fn cut(&mut self) -> usize {
+        let last = self.tags.iter().rposition(|tag| tag.is_keyframe() && !is_kept(tag));
+        let before = self.tags.len();
+        if let Some(keyframe) = last.filter(|at| *at > 0) {
+            self.drop_media(keyframe);
+        }
+        if self.is_full() {
+            // One long group of pictures, or no picture at all.
+            self.awaiting_keyframe |= self.tags.iter().any(|tag| tag.kind() == TagKind::Video);
+            self.drop_media(self.tags.len());
+        }
+        before - self.tags.len()
+    }
+
+    /// Drops the media among the first `count` tags.
+    fn drop_media(&mut self, count: usize) {
+        let rest = self.tags.split_off(count);
+        self.tags.retain(is_kept);
+        self.tags.extend(rest);
+        self.bytes = self.tags.iter().map(|tag| tag.as_flv().len()).sum();
+    }
+}
+
+/// Without headers and metadata what follows cannot be decoded.
+fn is_kept(tag: &Tag) -> bool {
+    tag.kind() == TagKind::Data || tag.is_sequence_header()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn video(time: u32, key: bool) -> Tag {
+        let head = if key { 0x17 } else { 0x27 };
+        Tag::new(TagKind::Video, time, &[head, 1, 0, 0, 0, 1]).unwrap()
+    }
+
+    fn audio(time: u32) -> Tag {
+        Tag::new(TagKind::Audio, time, &[0xaf, 1, 2]).unwrap()
+    }
+
+    fn header() -> Tag {
+        Tag::new(TagKind::Video, 0, &[0x17, 0, 0, 0, 0, 1]).unwrap()
+    }
+
+    fn queue(ms: u64) -> Queue {
+        Queue::new(QueueLimits { bytes: 1 << 20, time: Duration::from_millis(ms) })
+    }
+
+    fn drain(queue: &mut Queue) -> Vec<Tag> {
+        let tags = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(queue.bytes(), 0);
+        tags
+    }
+
+    #[test]
+    fn whole_groups_are_dropped_and_headers_kept() {
+        let mut queue = queue(100);
+        let mut dropped = 0;
+        let sent = [header(), video(0, true), audio(10), video(40, false), video(80, true), audio(90)];
+        for tag in sent.into_iter().chain([video(120, false), video(160, false)]) {
+            dropped += queue.push_or_drop(tag);
+        }
+        assert_eq!(dropped, 3);
+        let left = drain(&mut queue);
+        assert_eq!(left, [
+            header(),
+            video(80, true),
+            audio(90),
+            video(120, false),
+            video(160, false)
+        ]);
+    }
+
+    #[test]
+    fn a_group_longer_than_the_queue_is_dropped_to_its_end() {
+        let mut queue = queue(100);
+        for time in [0, 40, 80, 120, 160, 200] {
+            queue.push_or_drop(video(time, time == 0));
+        }
+        assert_eq!(drain(&mut queue), []);
+        queue.push_or_drop(audio(210));
+        assert_eq!(queue.push_or_drop(video(220, false)), 1);
+        queue.push_or_drop(video(240, true));
+        assert_eq!(drain(&mut queue), [audio(210), video(240, true)]);
+    }
+
+    #[test]
+    fn sound_alone_is_dropped_too() {
+        let mut queue = queue(100);
+        (0..100).for_each(|i| drop(queue.push_or_drop(audio(i * 10))));
+        assert!(queue.time() <= Duration::from_millis(110));
+        assert_eq!(queue.tags.back(), Some(&audio(990)));
+    }
+
+    #[test]
+    fn time_wraps() {
+        let mut queue = queue(100);
+        queue.push(audio(u32::MAX - 9));
+        queue.push(audio(40));
+        assert_eq!(queue.time(), Duration::from_millis(50));
+        queue.push(audio(u32::MAX - 100));
+        assert_eq!(queue.time(), Duration::ZERO);
+    }
+}
