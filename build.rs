@@ -1,3 +1,4 @@
+#![allow(missing_docs)]
 fn main() {
     gst_plugin_version_helper::info();
 }
