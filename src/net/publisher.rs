@@ -113,7 +113,9 @@ struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 
@@ -235,7 +237,7 @@ impl Publisher {
     /// Says goodbye as far as that takes no waiting: frees the stream's name on the server at once
     /// rather than when it notices the closed socket.
     pub fn abandon(self) {
-        let mut state = self.inner.lock();
+        let state = &mut *self.inner.lock();
         if let (Some(connection), Phase::Open) = (&mut state.connection, &state.phase) {
             if connection.unsent() == 0 {
                 connection.session().map(|session| session.stop());
@@ -324,7 +326,9 @@ impl State {
         pacing: u64,
         notices: &mut Vec<Notice>,
     ) -> Result<Next, ConnectionError> {
-        let Some(connection) = &mut self.connection else { return Ok(Next::default()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(Next::default());
+        };
         connection.stack().on_ready(io.ready);
         loop {
             match connection.turn(io.registry, io.token, io.now) {
@@ -337,8 +341,14 @@ impl State {
                     notices.push(Notice::Stage(stage));
                 }
                 Ok(Some(ClientEvent::Status(status))) => notices.push(Notice::Status(status)),
-                Ok(Some(ClientEvent::ReconnectRequest { tc_url, description })) => {
-                    notices.push(Notice::ReconnectRequest { tc_url, description });
+                Ok(Some(ClientEvent::ReconnectRequest {
+                    tc_url,
+                    description,
+                })) => {
+                    notices.push(Notice::ReconnectRequest {
+                        tc_url,
+                        description,
+                    });
                 }
                 Ok(Some(_)) => {}
                 Err(error) => return Err(error),
@@ -351,7 +361,9 @@ impl State {
             self.close();
         }
         self.drain(io.now)?;
-        let Some(connection) = &self.connection else { return Ok(Next::default()) };
+        let Some(connection) = &self.connection else {
+            return Ok(Next::default());
+        };
         let linger = match self.phase {
             Phase::Lingering(until) => Some(until),
             _ => None,
@@ -365,7 +377,9 @@ impl State {
 
     /// Hands the session what the kernel takes now.
     fn pump(&mut self) -> Result<(), ConnectionError> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         if connection.stage() != Stage::Running {
             return Ok(());
         }
@@ -400,7 +414,9 @@ impl State {
     }
 
     fn is_stopped(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.stage() == Stage::Stopped)
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.stage() == Stage::Stopped)
     }
 
     fn close(&mut self) {
