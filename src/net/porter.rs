@@ -304,10 +304,10 @@ impl Task for Port {
             match listener.accept() {
                 Ok((socket, _)) => {
                     // Over the limit the socket is closed again at once.
-                    if Arc::strong_count(&self.peers) <= limits::GREETING_PEERS {
-                        if let Some(port) = self.this.upgrade() {
-                            port.greet(socket, io.now);
-                        }
+                    if Arc::strong_count(&self.peers) <= limits::GREETING_PEERS
+                        && let Some(port) = self.this.upgrade()
+                    {
+                        port.greet(socket, io.now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

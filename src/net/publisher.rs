@@ -240,7 +240,9 @@ impl Publisher {
         let state = &mut *self.inner.lock();
         if let (Some(connection), Phase::Open) = (&mut state.connection, &state.phase) {
             if connection.unsent() == 0 {
-                connection.session().map(|session| session.stop());
+                if let Some(session) = connection.session() {
+                    session.stop()
+                }
                 let _ = connection.flush();
             }
             connection.stack().shutdown();
@@ -403,8 +405,10 @@ impl State {
         if !self.queue.is_empty() || connection.stage() < Stage::Running {
             return Ok(());
         }
-        if connection.stage() == Stage::Running {
-            connection.session().map(|session| session.stop());
+        if connection.stage() == Stage::Running
+            && let Some(session) = connection.session()
+        {
+            session.stop()
         }
         if connection.flush()? == Write::Drained {
             connection.stack().shutdown();

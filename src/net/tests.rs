@@ -108,7 +108,7 @@ fn failure(notices: &Channel<Notice>) -> Arc<ConnectionError> {
 }
 
 fn tag(index: u32, size: usize) -> Tag {
-    let kind = if index % 2 == 0 {
+    let kind = if index.is_multiple_of(2) {
         TagKind::Video
     } else {
         TagKind::Audio

@@ -27,13 +27,11 @@ pub const IN_FLIGHT: usize = 32 << 20;
 pub const CHUNK_STREAMS: usize = 512;
 
 /// Smallest chunk size a peer may set. The specification allows 1 and advises 128 (RTMP 1.0, 5.4.1);
-
 /// 64 was once usual for sound. Below, headers cost more than what they head.
 pub const MIN_CHUNK_SIZE: usize = 64;
 
 /// Longest salt, challenge, opaque or nonce of an authentication dialogue, and longest field that a
 /// listener takes, in bytes. Servers send 4 to 16 letters, and a user name may be an e-mail address;
-
 /// all of it goes back into the next `connect`.
 pub const AUTH_FIELD: usize = 256;
 
