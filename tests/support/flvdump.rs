@@ -378,7 +378,7 @@ fn report(
         received.len()
     );
     let width = 54;
-    let _ = write!(text, "\n      {:width$}{}", "sent", "received");
+    let _ = write!(text, "\n      {:width$}received", "sent");
     let back = BEFORE.min(here).min(there);
     for step in 0..back + AFTER {
         let row = |packets: &[&Packet], at: usize| {

@@ -25,6 +25,7 @@ pub fn gst_launch(pipeline: &str) -> Process {
     let registry = REGISTRY.get_or_init(|| {
         let registry = Registry {
             file: media::cache().join("distribution.registry"),
+            home: None,
             _dir: None,
         };
         registry
@@ -59,6 +60,7 @@ pub fn words(line: &str) -> Vec<String> {
 #[derive(Debug)]
 pub struct Registry {
     file: PathBuf,
+    home: Option<PathBuf>,
     _dir: Option<TempDir>,
 }
 
@@ -73,7 +75,16 @@ impl Registry {
         let dir = TempDir::with_prefix("registry").expect("a folder");
         Self {
             file: dir.path().join("registry.bin"),
+            home: None,
             _dir: Some(dir),
+        }
+    }
+
+    /// One that also sees the plugins of a user with this home, as without any variable set.
+    pub fn of_user(home: &Path) -> Self {
+        Self {
+            home: Some(home.to_owned()),
+            ..Self::new()
         }
     }
 
@@ -85,8 +96,11 @@ impl Registry {
             command.env_remove(key);
         }
         command.env("GST_REGISTRY", &self.file);
-        // Without this, the folder of the user comes first.
-        command.env("GST_PLUGIN_SYSTEM_PATH", system_plugins());
+        match &self.home {
+            Some(home) => command.env("HOME", home).env_remove("XDG_DATA_HOME"),
+            // Without this, the folder of the user comes first.
+            None => command.env("GST_PLUGIN_SYSTEM_PATH", system_plugins()),
+        };
         command.env("LC_ALL", "C");
         if let Some(path) = path {
             command.env("GST_PLUGIN_PATH", path);
