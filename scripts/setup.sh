@@ -49,6 +49,7 @@ libnginx-mod-stream                1.22
 meson                              1.0
 nginx                              1.22
 ninja-build                        1.11
+openssl                            3.0
 rtmpdump                           2.4
 '
 # Must not be below rust-version in Cargo.toml.

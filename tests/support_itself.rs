@@ -6,6 +6,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    os::unix::process::ExitStatusExt,
     time::{Duration, Instant},
 };
 
@@ -385,4 +386,9 @@ fn children_end_with_the_test() {
     assert!(std::path::Path::new(&proc).exists());
     drop(process);
     assert!(!std::path::Path::new(&proc).exists());
+
+    let process = Process::start(std::process::Command::new("sleep").arg("60"));
+    process.interrupt();
+    let ended = process.wait(PATIENCE).unwrap();
+    assert_eq!(ended.status.signal(), Some(2));
 }

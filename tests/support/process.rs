@@ -118,8 +118,9 @@ impl Process {
 
     /// Asks the process to end, as Ctrl+C does, so that it finishes its files.
     pub fn interrupt(&self) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-INT", &id]).status();
+        // The shell's own: a bare machine has no other.
+        let kill = format!("kill -INT {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
         assert!(sent.expect("kill").success(), "{} is gone", self.line);
     }
 
