@@ -67,3 +67,8 @@ pub const NAME: usize = 8 * 1024;
 /// Peers of one listening port that may be shaking hands at a time. Each holds a few KiB and a
 /// descriptor until its deadline.
 pub const GREETING_PEERS: usize = 256;
+
+/// Portions of up to 4 KiB of TLS records in a row that hold nothing for the application. Five make
+/// up the largest record; a peer that sends nothing but empty records would otherwise keep the
+/// reader from seeing that it was interrupted.
+pub const TLS_FRUITLESS_STEPS: usize = 1024;
