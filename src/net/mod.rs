@@ -9,6 +9,7 @@
 //!   tls        who is trusted, and in which words a refusal is told
 //!   stream     the socket, with a memory of what epoll said last
 //! interrupt  what `unlock()` calls
+//! swf_fetch  the player file that SWF verification hashes
 //! ```
 //!
 //! Nothing here blocks except in the poll of whoever drives it, and nothing holds a lock while it
@@ -20,6 +21,7 @@ pub mod resolve;
 pub mod socks;
 pub mod stack;
 pub mod stream;
+pub mod swf_fetch;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tls;

@@ -72,3 +72,17 @@ pub const GREETING_PEERS: usize = 256;
 /// up the largest record; a peer that sends nothing but empty records would otherwise keep the
 /// reader from seeing that it was interrupted.
 pub const TLS_FRUITLESS_STEPS: usize = 1024;
+
+/// Bytes of a SWF file fetched for SWF verification, as they come over the network. Players are
+/// some 100 KB, the largest seen a few MB; the file stays in memory until it is hashed.
+pub const SWF_FETCH: usize = 16 << 20;
+
+/// Bytes of an HTTP response head: what common servers and clients allow (nginx 8 KiB for one
+/// header, curl 300 KiB in all); those of CDNs are 1 to 2 KiB.
+pub const HTTP_HEAD: usize = 32 << 10;
+
+/// Headers in an HTTP response: CDNs send 20 to 30.
+pub const HTTP_HEADERS: usize = 96;
+
+/// Redirects to follow on the way to a SWF file: host, scheme and path may each change once.
+pub const HTTP_REDIRECTS: usize = 3;
