@@ -1,7 +1,44 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! `rtmpsrc` and `rtmpsink`.
+//! `rtmpsrc` and `rtmpsink`: one set of settings, two faces.
+//!
+//! They take the place of librtmp's elements of the same names and accept what these and rtmp2src,
+//! rtmp2sink accept, so that a pipeline that ran with any of them runs with ours.
 
-pub(crate) fn register(_plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+mod error;
+mod kinds;
+mod location;
+mod properties;
+mod settings;
+mod signals;
+mod sink;
+mod src;
+mod stats;
+
+use glib::prelude::*;
+
+pub use kinds::*;
+pub use sink::RtmpSink;
+pub use src::RtmpSrc;
+
+/// Schemes of the URLs that both elements take.
+const PROTOCOLS: &[&str] = &["rtmp", "rtmps"];
+
+/// Who gst-inspect says to turn to.
+const AUTHOR: &str = "The gst-plugin-rtmp authors";
+
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    // Before rtmp2src and rtmp2sink (+ 1) and librtmp's elements when a URL is autoplugged. A lookup
+    // by name does not consult ranks.
+    let rank = gst::Rank::PRIMARY + 2;
+    // Newer GStreamer means to give the short names to its rtmp2 plugin. The long ones stay ours.
+    for (name, type_) in [
+        ("rtmpsrc", RtmpSrc::static_type()),
+        ("rsrtmpsrc", RtmpSrc::static_type()),
+        ("rtmpsink", RtmpSink::static_type()),
+        ("rsrtmpsink", RtmpSink::static_type()),
+    ] {
+        gst::Element::register(Some(plugin), name, rank, type_)?;
+    }
     Ok(())
 }

@@ -14,6 +14,8 @@ pub const AMF_ELEMENTS: usize = 1 << 18;
 /// Without references a message cannot hold more than its own 24-bit length; references let a few
 /// bytes name a long string again and again.
 pub const AMF_TEXT: usize = 1 << 24;
+/// Longest location, in bytes: its parts travel in AMF0 strings, whose length has 16 bits.
+pub const URL_LENGTH: usize = 0xffff;
 
 /// Most bytes in unfinished messages of one connection: the longest message there is (16 MiB), and
 /// as much again for what a peer may interleave with it.

@@ -74,6 +74,16 @@ pub fn parse_conn(text: &str) -> Result<Vec<Value>, ConnError> {
     Ok(builder.finish())
 }
 
+/// Writes values as [`parse_conn`] reads them. What the grammar cannot say, such as an array or a
+/// name with a `:`, is left out.
+pub fn format_conn(values: &[Value]) -> String {
+    let words: Vec<_> = arguments(values)
+        .iter()
+        .map(|word| escape::tail(word))
+        .collect();
+    words.join(" ")
+}
+
 /// Takes arguments one by one, as a location with several `conn=` has them.
 #[derive(Clone, Debug, Default)]
 pub struct ConnBuilder {

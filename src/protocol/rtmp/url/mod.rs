@@ -21,7 +21,7 @@ mod tests;
 
 use std::fmt;
 
-pub use conn::{ConnBuilder, ConnError, parse_conn};
+pub use conn::{ConnBuilder, ConnError, format_conn, parse_conn};
 pub use error::UrlError;
 pub use options::{LibrtmpOptions, SocksProxy};
 pub use scheme::Scheme;

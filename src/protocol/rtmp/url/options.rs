@@ -6,7 +6,7 @@
 //! `RTMP_SetupURL` reads them. Unlike there, a word that is no option is an error and not the silent
 //! end of the tail.
 
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
 use super::{
     Secret, UrlError,
@@ -66,6 +66,29 @@ pub struct SocksProxy {
     pub port: u16,
 }
 
+impl FromStr for SocksProxy {
+    type Err = UrlError;
+
+    /// Reads `host`, `host:port`, `[address]` or `[address]:port`.
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let (host, port) = parse_host_port(text).map_err(|_| UrlError::BadSocks)?;
+        Ok(Self {
+            host,
+            port: port.unwrap_or(SOCKS_PORT),
+        })
+    }
+}
+
+impl fmt::Display for SocksProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            // RFC 6874: the `%` before a zone is itself escaped.
+            true => write!(f, "[{}]:{}", self.host.replacen('%', "%25", 1), self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
 /// A whole tail.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
@@ -111,7 +134,7 @@ impl Tail {
             "playpath" => self.playpath = Some(value),
             "pubUser" => self.pub_user = text(value),
             "pubPasswd" => self.pub_passwd = text(value).map(Secret::new),
-            "socks" => options.socks = text(value).map(|value| socks(&value)).transpose()?,
+            "socks" => options.socks = text(value).map(|value| value.parse()).transpose()?,
             "tcUrl" => options.tc_url = text(value),
             "pageUrl" => options.page_url = text(value),
             "swfUrl" => options.swf_url = text(value),
@@ -163,14 +186,8 @@ impl LibrtmpOptions {
             ("buffer", self.buffer.map(milliseconds)),
             ("timeout", self.timeout.map(|d| d.as_secs().to_string())),
         ];
-        if let Some(SocksProxy { host, port }) = &self.socks {
-            match host.contains(':') {
-                true => word(
-                    "socks",
-                    &format!("[{}]:{port}", host.replacen('%', "%25", 1)),
-                ),
-                false => word("socks", &format!("{host}:{port}")),
-            }
+        if let Some(proxy) = &self.socks {
+            word("socks", &proxy.to_string());
         }
         for (key, text) in texts {
             if let Some(text) = text {
@@ -221,14 +238,6 @@ const KEYS: [&str; 21] = [
 
 /// The port that librtmp takes, as RFC 1928 assigns it.
 const SOCKS_PORT: u16 = 1080;
-
-fn socks(value: &str) -> Result<SocksProxy, UrlError> {
-    let (host, port) = parse_host_port(value).map_err(|_| UrlError::BadSocks)?;
-    Ok(SocksProxy {
-        host,
-        port: port.unwrap_or(SOCKS_PORT),
-    })
-}
 
 fn boolean(key: &'static str, value: &str) -> Result<bool, UrlError> {
     conn::boolean(value).ok_or(UrlError::BadBoolean(key))

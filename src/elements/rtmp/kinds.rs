@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The enumerations and flags that properties of the RTMP elements take. Nicks and numbers are those
+//! of rtmp2src and rtmp2sink wherever these have the same property, so that a pipeline line or a
+//! settings file keeps its meaning.
+
+use crate::protocol::rtmp::url;
+
+/// What is spoken below RTMP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpScheme")]
+pub enum Scheme {
+    /// RTMP over TCP.
+    #[default]
+    #[enum_value(name = "RTMP over TCP, port 1935", nick = "rtmp")]
+    Rtmp = 0,
+    /// RTMP over TLS.
+    #[enum_value(name = "RTMP over TLS, port 443", nick = "rtmps")]
+    Rtmps = 1,
+}
+
+/// Where the path of a location is cut into application and stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpUrlSplit")]
+pub enum UrlSplit {
+    /// What the path itself betrays, else the last slash.
+    #[default]
+    #[enum_value(
+        name = "As Akamai, Limelight, Wowza or librtmp have it, else last-slash",
+        nick = "auto"
+    )]
+    Auto = 0,
+    /// `live` and `a/b`.
+    #[enum_value(name = "At the first slash: live, a/b", nick = "first-slash")]
+    FirstSlash = 1,
+    /// `live/a` and `b`.
+    #[enum_value(
+        name = "At the last slash, as rtmp2src does: live/a, b",
+        nick = "last-slash"
+    )]
+    LastSlash = 2,
+    /// librtmp's rules.
+    #[enum_value(name = "As librtmp does it", nick = "librtmp")]
+    Librtmp = 3,
+}
+
+/// Which side opens the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpMode")]
+pub enum Mode {
+    /// The element connects to a server.
+    #[default]
+    #[enum_value(name = "Connect to a server", nick = "caller")]
+    Caller = 1,
+    /// The element is the server.
+    #[enum_value(name = "Be the server and wait for a peer", nick = "listener")]
+    Listener = 2,
+}
+
+/// Whether, and how, a user name and password are shown to the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpAuthmod")]
+pub enum Authmod {
+    /// Never.
+    #[enum_value(name = "Give up when the server asks for a password", nick = "none")]
+    None = 0,
+    /// As the server asks.
+    #[default]
+    #[enum_value(name = "Whatever the server asks for", nick = "auto")]
+    Auto = 1,
+    /// Adobe Media Server, Wowza, nginx with an add-on.
+    #[enum_value(name = "Only Adobe authentication", nick = "adobe")]
+    Adobe = 2,
+    /// Limelight.
+    #[enum_value(name = "Only Limelight authentication", nick = "llnw")]
+    Llnw = 3,
+}
+
+/// What a player asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpLive")]
+pub enum Live {
+    /// Start -2.
+    #[default]
+    #[enum_value(
+        name = "The live stream, or the recorded one where none is live",
+        nick = "auto"
+    )]
+    Auto = 0,
+    /// Start -1.
+    #[enum_value(name = "Only the live stream", nick = "live")]
+    Live = 1,
+    /// Start 0 or later.
+    #[enum_value(name = "Only the recorded stream", nick = "recorded")]
+    Recorded = 2,
+}
+
+/// The first 3073 bytes of each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpHandshake")]
+pub enum Handshake {
+    /// With HMAC-SHA256 digests, as Flash had it since version 9.
+    #[default]
+    #[enum_value(
+        name = "With digests; falls back where the server knows none",
+        nick = "digest"
+    )]
+    Digest = 0,
+    /// As in the specification.
+    #[enum_value(name = "Random bytes, as in the specification", nick = "plain")]
+    Plain = 1,
+}
+
+/// What happens when the network is slower than the encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpQueuePolicy")]
+pub enum QueuePolicy {
+    /// By what the pipeline says of itself.
+    #[default]
+    #[enum_value(name = "Drop if upstream is live, block otherwise", nick = "auto")]
+    Auto = 0,
+    /// Lose nothing, hold up the pipeline.
+    #[enum_value(name = "Hold up the pipeline", nick = "block")]
+    Block = 1,
+    /// Stay in time.
+    #[enum_value(name = "Drop video up to the next key frame", nick = "drop")]
+    Drop = 2,
+}
+
+pub use flags::StopCommands;
+
+// glib::flags keeps no documentation.
+#[allow(missing_docs)]
+mod flags {
+    /// What is said to the server before the connection closes.
+    #[glib::flags(name = "GstRsRtmpStopCommands")]
+    pub enum StopCommands {
+        #[flags_value(name = "No command", nick = "none")]
+        NONE = 0,
+        #[flags_value(name = "FCUnpublish", nick = "fcunpublish")]
+        FCUNPUBLISH = 0b001,
+        #[flags_value(name = "closeStream", nick = "closestream")]
+        CLOSESTREAM = 0b010,
+        #[flags_value(name = "deleteStream", nick = "deletestream")]
+        DELETESTREAM = 0b100,
+    }
+}
+
+impl From<Scheme> for url::Scheme {
+    fn from(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Rtmp => Self::Rtmp,
+            Scheme::Rtmps => Self::Rtmps,
+        }
+    }
+}
+
+impl Scheme {
+    /// The scheme of a URL, if an element speaks it.
+    pub(super) fn of_url(scheme: url::Scheme) -> Option<Self> {
+        Some(match scheme {
+            url::Scheme::Rtmp => Self::Rtmp,
+            url::Scheme::Rtmps => Self::Rtmps,
+            _ => return None,
+        })
+    }
+}
+
+impl From<UrlSplit> for url::Split {
+    fn from(split: UrlSplit) -> Self {
+        match split {
+            UrlSplit::Auto => Self::Auto,
+            UrlSplit::FirstSlash => Self::FirstSlash,
+            UrlSplit::LastSlash => Self::LastSlash,
+            UrlSplit::Librtmp => Self::Librtmp,
+        }
+    }
+}

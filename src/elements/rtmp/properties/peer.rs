@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Where the peer is and how to be let in.
+
+use gst::prelude::*;
+
+use super::{
+    Property, choice, from_secs, given, hidden, property, secret, secs, span, switch, text,
+};
+use crate::elements::rtmp::{
+    kinds::{Authmod, Scheme, UrlSplit},
+    settings::Settings,
+};
+
+pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
+    vec![
+        /**
+         * location:
+         *
+         * The whole address, `scheme://[user:password@]host[:port]/application/stream`, optionally
+         * followed by librtmp's options: a space and `name=value` each, `\20` for a space in a
+         * value. A property that was set itself wins over its part of the location, before or after.
+         *
+         * What is read is the address in effect, without user name, password and tokens.
+         *
+         * | option | property | option | property |
+         * |---|---|---|---|
+         * | `app` | application | `socks` | socks-proxy |
+         * | `playpath` | stream | `live` | live |
+         * | `tcUrl` | tc-url | `subscribe` | subscribe |
+         * | `pageUrl` | page-url | `playlist` | playlist |
+         * | `swfUrl` | swf-url | `start` | start-time |
+         * | `swfVfy` | swf-verify | `stop` | stop-time |
+         * | `swfAge` | swf-age | `buffer` | buffer-time |
+         * | `flashver` | flash-version | `timeout` | timeout |
+         * | `conn` | extra-connect-args | `token` | secure-token |
+         * | `pubUser` | username | `jtv` | usher-token |
+         * | `pubPasswd` | password | | |
+         */
+        property(
+            glib::ParamSpecString::builder("location")
+                .nick("Location")
+                .blurb("Address of the stream, rtmp://host/application/stream, with librtmp's options \
+                        after a space; properties that are set win over their part of it; \
+                        reads without user name, password and tokens")
+                .default_value(defaults.location().as_str())
+                .mutable_ready()
+                .build(),
+            |s| s.location().to_value(),
+            // The elements set it themselves: it can be refused.
+            |_, _| (),
+        ),
+        property(
+            glib::ParamSpecEnum::builder_with_default("scheme", *defaults.scheme)
+                .nick("Scheme")
+                .blurb("What is spoken below RTMP")
+                .mutable_ready()
+                .build(),
+            |s| s.scheme.to_value(),
+            |s, v| s.scheme.choose(Some(given::<Scheme>(v))),
+        ),
+        property(
+            glib::ParamSpecString::builder("host")
+                .nick("Host")
+                .blurb("Name or address of the server")
+                .default_value(defaults.host.as_str())
+                .mutable_ready()
+                .build(),
+            |s| s.host.to_value(),
+            |s, v| s.host.choose(given(v)),
+        ),
+        property(
+            glib::ParamSpecInt::builder("port")
+                .nick("Port")
+                .blurb("TCP port of the server; unset, it is the scheme's: \
+                        1935 for rtmp, 443 for rtmps")
+                .minimum(1)
+                .maximum(i32::from(u16::MAX))
+                .default_value(i32::from(defaults.port()))
+                .mutable_ready()
+                .build(),
+            |s| i32::from(s.port()).to_value(),
+            |s, v| s.port.choose(given::<i32>(v).try_into().ok().map(Some)),
+        ),
+        property(
+            glib::ParamSpecString::builder("application")
+                .nick("Application")
+                .blurb("Application on the server, with its instance and query if it has them")
+                .default_value(defaults.application.as_str())
+                .mutable_ready()
+                .build(),
+            |s| s.application.to_value(),
+            |s, v| s.application.choose(given(v)),
+        ),
+        property(
+            glib::ParamSpecString::builder("stream")
+                .nick("Stream")
+                .blurb("Name of the stream, also called stream key or playpath, with its query")
+                .default_value(defaults.stream.as_str())
+                .mutable_ready()
+                .build(),
+            |s| s.stream.to_value(),
+            |s, v| s.stream.choose(given(v)),
+        ),
+        property(
+            glib::ParamSpecEnum::builder_with_default("url-split", defaults.url_split)
+                .nick("URL split")
+                .blurb("Where in the path of a location the application ends and the stream begins")
+                .mutable_ready()
+                .build(),
+            |s| s.url_split.to_value(),
+            |s, v| s.set_url_split(given::<UrlSplit>(v)),
+        ),
+        text(
+            "socks-proxy",
+            "SOCKS proxy",
+            "SOCKS4 proxy to connect through, host:port; unset for none",
+            |s| s.socks_proxy.to_value(),
+            |s, v| s.socks_proxy.choose(choice(v)),
+        ),
+        /**
+         * timeout:
+         *
+         * The limit of each step on the way to a running stream: finding and reaching the host, TLS,
+         * handshake, each command. A stream that runs may pause for as long as it likes; see
+         * `idle-timeout` of rtmpsrc and `stall-timeout` of rtmpsink.
+         */
+        span(
+            "timeout",
+            "Timeout",
+            "Longest wait for the peer at each step of connecting, in seconds (0 = for ever)",
+            secs(*defaults.timeout),
+            |s| secs(*s.timeout).to_value(),
+            |s, v| s.timeout.choose(Some(from_secs(v))),
+        ),
+        switch(
+            "async-connect",
+            "Connect asynchronously",
+            "Connect as soon as the element is PAUSED, otherwise when the first buffer is due",
+            defaults.async_connect,
+            |s| s.async_connect.to_value(),
+            |s, v| s.async_connect = given(v),
+        ),
+        text(
+            "username",
+            "User name",
+            "User name for servers that ask for one; unset to publish or play anonymously",
+            |s| s.username.to_value(),
+            |s, v| s.username.choose(choice(v)),
+        ),
+        secret(
+            "password",
+            "Password",
+            "Password for servers that ask for one",
+            |s, v| s.password.choose(hidden(v)),
+        ),
+        property(
+            glib::ParamSpecEnum::builder_with_default("authmod", defaults.authmod)
+                .nick("Authentication")
+                .blurb("Which kind of authentication to use where the server asks for one")
+                .mutable_ready()
+                .build(),
+            |s| s.authmod.to_value(),
+            |s, v| s.authmod = given::<Authmod>(v),
+        ),
+        secret(
+            "secure-token",
+            "SecureToken key",
+            "Key that answers a server's SecureToken challenge",
+            |s, v| s.secure_token.choose(hidden(v)),
+        ),
+        secret(
+            "usher-token",
+            "Usher token",
+            "Token for NetStream.Authenticate.UsherToken, which is sent before playing or publishing",
+            |s, v| s.usher_token.choose(hidden(v)),
+        ),
+    ]
+}

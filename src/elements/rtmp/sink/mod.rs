@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! `rtmpsink`.
+
+mod imp;
+
+glib::wrapper! {
+    /// `rtmpsink` (also `rsrtmpsink`) publishes FLV to an RTMP server.
+    ///
+    /// Publish a test picture and tone:
+    /// ```text
+    /// gst-launch-1.0 flvmux name=mux streamable=true ! rtmpsink location=rtmp://localhost/live/test \
+    ///     videotestsrc is-live=true ! x264enc tune=zerolatency key-int-max=60 ! h264parse ! mux. \
+    ///     audiotestsrc is-live=true ! voaacenc ! aacparse ! mux.
+    /// ```
+    ///
+    /// Publish a file as it is, in real time:
+    /// ```text
+    /// gst-launch-1.0 filesrc location=test.flv ! rtmpsink location=rtmp://localhost/live/test
+    /// ```
+    ///
+    /// A service that wants a key, over TLS. The key is the stream's name and stands in `location`
+    /// or in `stream`, where it also stays what it is if it holds a slash:
+    /// ```text
+    /// gst-launch-1.0 filesrc location=test.flv ! rtmpsink location=rtmps://live.example/app stream="$KEY"
+    /// ```
+    ///
+    /// A server that asks for a name and a password:
+    /// ```text
+    /// gst-launch-1.0 filesrc location=test.flv ! \
+    ///     rtmpsink location=rtmp://localhost/live/test username=joe password="$PASSWORD"
+    /// ```
+    pub struct RtmpSink(ObjectSubclass<imp::RtmpSink>)
+        @extends gst_base::BaseSink, gst::Element, gst::Object,
+        @implements gst::URIHandler;
+}

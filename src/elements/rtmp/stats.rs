@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The `stats` property: what rtmp2src and rtmp2sink tell under the same names, and what an operator
+//! misses there.
+
+use std::time::Duration;
+
+use glib::prelude::*;
+
+/// How far the element is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing was begun, or everything has ended.
+    #[default]
+    Idle,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// One moment of an element.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stats {
+    pub(super) in_chunk_size: u32,
+    pub(super) out_chunk_size: u32,
+    pub(super) in_window_ack_size: u32,
+    pub(super) out_window_ack_size: u32,
+    pub(super) in_bytes_total: u64,
+    pub(super) out_bytes_total: u64,
+    pub(super) in_bytes_acked: u64,
+    pub(super) out_bytes_acked: u64,
+    pub(super) state: State,
+    pub(super) connect_time: Option<Duration>,
+    pub(super) round_trip_time: Option<Duration>,
+    pub(super) reconnects: u32,
+    pub(super) tags: u64,
+    pub(super) dropped_tags: u64,
+    pub(super) queue_level_bytes: u64,
+    pub(super) queue_level_time: Duration,
+    pub(super) media_timestamp: Option<Duration>,
+}
+
+impl Stats {
+    /// As applications get it.
+    pub(super) fn to_structure(&self) -> gst::Structure {
+        gst::Structure::builder("GstRtmpConnectionStats")
+            .field("in-chunk-size", self.in_chunk_size)
+            .field("out-chunk-size", self.out_chunk_size)
+            .field("in-window-ack-size", self.in_window_ack_size)
+            .field("out-window-ack-size", self.out_window_ack_size)
+            .field("in-bytes-total", self.in_bytes_total)
+            .field("out-bytes-total", self.out_bytes_total)
+            .field("in-bytes-acked", self.in_bytes_acked)
+            .field("out-bytes-acked", self.out_bytes_acked)
+            .field("state", self.state.name())
+            .field("connect-time", clock_time(self.connect_time))
+            .field("round-trip-time", clock_time(self.round_trip_time))
+            .field("reconnects", self.reconnects)
+            .field("tags", self.tags)
+            .field("dropped-tags", self.dropped_tags)
+            .field("queue-level-bytes", self.queue_level_bytes)
+            .field("queue-level-time", clock_time(Some(self.queue_level_time)))
+            .field("media-timestamp", clock_time(self.media_timestamp))
+            .build()
+    }
+}
+
+fn clock_time(span: Option<Duration>) -> Option<gst::ClockTime> {
+    span.and_then(|span| span.try_into().ok())
+}
+
+/**
+ * stats:
+ *
+ * A structure `GstRtmpConnectionStats`. All times are GstClockTime, in nanoseconds, and
+ * GST_CLOCK_TIME_NONE while unknown. After a reconnect the counters go on.
+ *
+ * | field | type | meaning |
+ * |---|---|---|
+ * | `in-chunk-size`, `out-chunk-size` | uint | largest chunk in either direction, bytes |
+ * | `in-window-ack-size`, `out-window-ack-size` | uint | bytes after which we, the peer acknowledge |
+ * | `in-bytes-total`, `out-bytes-total` | uint64 | bytes received, sent |
+ * | `in-bytes-acked`, `out-bytes-acked` | uint64 | of these, acknowledged by us, by the peer |
+ * | `state` | string | idle, connecting, streaming, reconnecting |
+ * | `connect-time` | uint64 | from the first attempt to the running stream |
+ * | `round-trip-time` | uint64 | as the kernel estimates it |
+ * | `reconnects` | uint | connections lost and replaced |
+ * | `tags` | uint64 | FLV tags received or sent |
+ * | `dropped-tags` | uint64 | tags that a slow network has cost |
+ * | `queue-level-bytes`, `queue-level-time` | uint64 | what waits to be sent |
+ * | `media-timestamp` | uint64 | time stamp of the last tag on the stream's own time line |
+ */
+#[allow(unused_doc_comments)]
+pub(super) fn property() -> glib::ParamSpec {
+    glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+        .nick("Statistics")
+        .blurb(
+            "Bytes, tags, drops, queue level, round trip and state of the connection, as a structure",
+        )
+        .read_only()
+        .build()
+}
