@@ -14,6 +14,7 @@ pub const AMF_ELEMENTS: usize = 1 << 18;
 /// Without references a message cannot hold more than its own 24-bit length; references let a few
 /// bytes name a long string again and again.
 pub const AMF_TEXT: usize = 1 << 24;
+
 /// Longest location, in bytes: its parts travel in AMF0 strings, whose length has 16 bits.
 pub const URL_LENGTH: usize = 0xffff;
 
@@ -26,11 +27,13 @@ pub const IN_FLIGHT: usize = 32 << 20;
 pub const CHUNK_STREAMS: usize = 512;
 
 /// Smallest chunk size a peer may set. The specification allows 1 and advises 128 (RTMP 1.0, 5.4.1);
+
 /// 64 was once usual for sound. Below, headers cost more than what they head.
 pub const MIN_CHUNK_SIZE: usize = 64;
 
 /// Longest salt, challenge, opaque or nonce of an authentication dialogue, and longest field that a
 /// listener takes, in bytes. Servers send 4 to 16 letters, and a user name may be an e-mail address;
+
 /// all of it goes back into the next `connect`.
 pub const AUTH_FIELD: usize = 256;
 
@@ -45,8 +48,7 @@ pub const SECURE_TOKEN: usize = 1024;
 /// Largest decompressed SWF file in bytes. Players have up to a few megabytes; zlib packs a thousand
 /// times that into what it takes to ask for it.
 pub const SWF_SIZE: u32 = 64 << 20;
-/// Longest location, in bytes: its parts travel in AMF0 strings, whose length has 16 bits.
-pub const URL_LENGTH: usize = 0xffff;
+
 /// Bytes received between two acknowledgements when the peer never announced a window, or a larger
 /// one. Some encoders stop after 2.5 MB without one although they asked for none (Wirecast, SRS#795),
 /// so half of that.
