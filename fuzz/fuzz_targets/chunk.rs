@@ -9,7 +9,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use gst_plugin_rtmp_fuzz::{Meter, Steer, pieces};
+use gst_plugin_rtmp_fuzz::{Meter, Steer, pieces, pour};
 use gstrtmp::protocol::rtmp::{
     chunk::{ChunkError, Decoder, DecoderLimits, Encoder, Message},
     message::Control,
@@ -126,7 +126,8 @@ fn encode(messages: &[Message]) {
             &Bytes::copy_from_slice(message.payload()),
             &mut out,
         );
-        let bytes: Vec<u8> = std::iter::from_fn(|| out.pop()).flatten().collect();
+        let mut bytes = Vec::new();
+        pour(&mut out, &mut bytes);
         let mut input = bytes.as_slice();
         let again = decoder.decode(&mut input);
         assert!(

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gst_plugin_rtmp_fuzz::{Meter, Steer, peer::Peer, pieces};
+use gst_plugin_rtmp_fuzz::{Meter, Steer, peer::Peer, pieces, pour};
 use gstrtmp::protocol::{
     flv::{Tag, TagKind},
     rtmp::{
@@ -197,16 +197,12 @@ impl Run {
             End::Server(_) => {
                 let mut peer = ClientHandshake::new(Style::Plain, 7, [0; 4], [2; 32]);
                 peer.start(&mut out);
-                self.peer
-                    .wire
-                    .extend(std::iter::from_fn(|| out.pop()).flatten());
+                pour(&mut out, &mut self.peer.wire);
                 self.hand_over().expect("a sound handshake");
                 peer.input(&self.sent, &mut out).expect("a sound handshake");
             }
         }
-        self.peer
-            .wire
-            .extend(std::iter::from_fn(|| out.pop()).flatten());
+        pour(&mut out, &mut self.peer.wire);
         self.hand_over().expect("a sound handshake");
         assert!(self.sent.len() > 2 * BLOCK_LEN);
         self.sent.drain(..1 + 2 * BLOCK_LEN);
@@ -303,7 +299,7 @@ impl Run {
     fn take(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while !self.end.transmit().is_empty() {
-            bytes.extend(std::iter::from_fn(|| self.end.transmit().pop()).flatten());
+            pour(self.end.transmit(), &mut bytes);
         }
         bytes
     }

@@ -9,6 +9,8 @@ use std::{
     sync::atomic::{AtomicIsize, Ordering::Relaxed},
 };
 
+use gstrtmp::protocol::rtmp::transmit::Transmit;
+
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 static PEAK: AtomicIsize = AtomicIsize::new(0);
 
@@ -95,6 +97,13 @@ impl<'a> Steer<'a> {
         let (bytes, rest) = self.0.split_at(len);
         self.0 = rest;
         bytes
+    }
+}
+
+/// Moves what is to be sent behind `bytes`, slice by slice: instrumented code is slow byte by byte.
+pub fn pour(out: &mut Transmit, bytes: &mut Vec<u8>) {
+    while let Some(slice) = out.pop() {
+        bytes.extend_from_slice(&slice);
     }
 }
 

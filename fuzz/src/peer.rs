@@ -13,7 +13,7 @@ use gstrtmp::protocol::{
     },
 };
 
-use crate::Steer;
+use crate::{Steer, pour};
 
 const NAMES: &[&str] = &[
     "_result",
@@ -245,7 +245,7 @@ impl Peer {
         let mut out = Transmit::default();
         self.encoder
             .encode(csid, timestamp, kind, stream_id, body, &mut out);
-        self.wire.extend(std::iter::from_fn(|| out.pop()).flatten());
+        pour(&mut out, &mut self.wire);
     }
 }
 
