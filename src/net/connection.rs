@@ -20,7 +20,7 @@ use crate::protocol::{
 };
 
 /// Read at a time: as much as a socket usually holds when a reader was woken for it.
-const READ: usize = 64 * 1024;
+pub(super) const READ: usize = 64 * 1024;
 
 /// Connections made one after another because a server answered with a challenge. Adobe's takes
 /// three (no credentials, user name, response); whatever wants more wants it for ever.
@@ -112,7 +112,9 @@ impl Connection {
 
     /// How far the session has come.
     pub fn stage(&self) -> Stage {
-        self.session.as_ref().map_or(Stage::Handshake, ClientSession::stage)
+        self.session
+            .as_ref()
+            .map_or(Stage::Handshake, ClientSession::stage)
     }
 
     /// Whether the host name is still being looked up, which ends with a use of the waker.
@@ -127,7 +129,10 @@ impl Connection {
 
     /// Counters of the session.
     pub fn stats(&self) -> LinkStats {
-        self.session.as_ref().map(ClientSession::stats).unwrap_or_default()
+        self.session
+            .as_ref()
+            .map(ClientSession::stats)
+            .unwrap_or_default()
     }
 
     /// When [`turn`](Self::turn) wants to be called although nothing happened.
@@ -191,7 +196,9 @@ impl Connection {
 
     /// Bytes that were queued and not yet taken by the kernel.
     pub fn unsent(&mut self) -> usize {
-        self.session.as_mut().map_or(0, |session| session.poll_transmit().len())
+        self.session
+            .as_mut()
+            .map_or(0, |session| session.poll_transmit().len())
     }
 
     /// Writes until all is written or the kernel takes no more.
@@ -199,7 +206,9 @@ impl Connection {
     /// # Errors
     /// As [`turn`](Self::turn).
     pub fn flush(&mut self) -> Result<Write, ConnectionError> {
-        let Some(session) = &mut self.session else { return Ok(Write::Blocked) };
+        let Some(session) = &mut self.session else {
+            return Ok(Write::Blocked);
+        };
         loop {
             let transmit = session.poll_transmit();
             if transmit.is_empty() && !self.stack.wants_write() {
@@ -213,7 +222,9 @@ impl Connection {
 
     /// Reads once; false when there is nothing to read now.
     fn read(&mut self, now: Instant) -> Result<bool, ConnectionError> {
-        let Some(session) = &mut self.session else { return Ok(false) };
+        let Some(session) = &mut self.session else {
+            return Ok(false);
+        };
         match self.stack.read(&mut self.buffer)? {
             Read::Data(n) => {
                 session.handle_input(now, self.buffer.get(..n).unwrap_or_default())?;

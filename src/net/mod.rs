@@ -1,3 +1,45 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The only place with sockets, TLS, threads and timers. Knows nothing of elements.
+//!
+//! ```text
+//! stack      one connection: resolve, connect, SOCKS4, TLS, then bytes in both directions
+//!   resolve    host names, on a thread that can be abandoned
+//!   socks      SOCKS4 and SOCKS4a messages
+//!   tls        who is trusted, and in which words a refusal is told
+//!   stream     the socket, with a memory of what epoll said last
+//! connection a stack and the client session on it
+//! receiver   what a source reads: a connection, or whoever publishes to a listening port
+//!   guest      a publisher that came, with the server session on it
+//! publisher  tags in, a connection on the reactor out
+//!   queue      tags that wait, shortened by whole groups of pictures
+//! porter     listening ports, shared by all elements
+//! reactor    the one thread of everything that has no thread of its own
+//! interrupt  what `unlock()` calls
+//! swf_fetch  the player file that SWF verification hashes
+//! ```
+//!
+//! Nothing here blocks except in the poll of whoever drives it, and nothing holds a lock while it
+//! waits.
+
+pub mod connection;
+mod error;
+pub mod guest;
+pub mod interrupt;
+pub mod porter;
+pub mod publisher;
+pub mod queue;
+pub mod reactor;
+pub mod receiver;
+pub mod resolve;
+pub mod socks;
+pub mod stack;
+pub mod stream;
+pub mod swf_fetch;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+
+pub use error::{NetError, Stage};

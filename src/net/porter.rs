@@ -124,8 +124,20 @@ impl Drop for Claim {
             drop(entries);
             ports.retain(|_, port| !std::ptr::eq(port.as_ptr(), Arc::as_ptr(&self.port)));
             // The listening socket closes with the last claim, not some time after it.
-            drop(self.port.handle.lock().unwrap_or_else(PoisonError::into_inner).take());
-            drop(self.port.listener.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(
+                self.port
+                    .handle
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take(),
+            );
+            drop(
+                self.port
+                    .listener
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take(),
+            );
         }
     }
 }
@@ -139,7 +151,10 @@ pub fn claim(
     wanted: Wanted,
     notify: impl Fn() + Send + Sync + 'static,
 ) -> Result<Claim, ClaimError> {
-    let listen = |source| ClaimError::Listen { address: wanted.address, source };
+    let listen = |source| ClaimError::Listen {
+        address: wanted.address,
+        source,
+    };
     let entry = Arc::new(Entry {
         app: wanted.app,
         stream: wanted.stream,
@@ -257,7 +272,9 @@ impl Port {
 
     fn greet(self: &Arc<Self>, socket: TcpStream, now: Instant) {
         let Ok(seed) = seed() else { return };
-        let Ok(reactor) = Reactor::global() else { return };
+        let Ok(reactor) = Reactor::global() else {
+            return;
+        };
         let peer = Peer {
             port: self.clone(),
             app: String::new(),
@@ -274,19 +291,23 @@ impl Port {
 impl Task for Port {
     fn turn(&self, io: &Io<'_>) -> Next {
         let mut slot = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((listener, registered)) = &mut *slot else { return Next::default() };
+        let Some((listener, registered)) = &mut *slot else {
+            return Next::default();
+        };
         if !*registered {
-            *registered =
-                io.registry.register(listener, io.token, mio::Interest::READABLE).is_ok();
+            *registered = io
+                .registry
+                .register(listener, io.token, mio::Interest::READABLE)
+                .is_ok();
         }
         loop {
             match listener.accept() {
                 Ok((socket, _)) => {
                     // Over the limit the socket is closed again at once.
-                    if Arc::strong_count(&self.peers) <= limits::GREETING_PEERS {
-                        if let Some(port) = self.this.upgrade() {
-                            port.greet(socket, io.now);
-                        }
+                    if Arc::strong_count(&self.peers) <= limits::GREETING_PEERS
+                        && let Some(port) = self.this.upgrade()
+                    {
+                        port.greet(socket, io.now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -295,7 +316,10 @@ impl Task for Port {
                 // The peer is gone already, or this process is out of descriptors.
                 Err(_) => {
                     let deadline = Some(io.now + Duration::from_millis(100));
-                    return Next { deadline, ..Next::default() };
+                    return Next {
+                        deadline,
+                        ..Next::default()
+                    };
                 }
             }
         }
@@ -321,9 +345,15 @@ impl Task for PeerTask {
     fn turn(&self, io: &Io<'_>) -> Next {
         let mut peer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match peer.turn(io) {
-            Ok(Some(deadline)) => Next { deadline, ..Next::default() },
+            Ok(Some(deadline)) => Next {
+                deadline,
+                ..Next::default()
+            },
             // Handed over, or not worth another word.
-            Ok(None) | Err(Gone) => Next { done: true, ..Next::default() },
+            Ok(None) | Err(Gone) => Next {
+                done: true,
+                ..Next::default()
+            },
         }
     }
 }
@@ -346,7 +376,9 @@ impl From<SessionError> for Gone {
 impl Peer {
     /// The next deadline, or `None` when the peer was handed over.
     fn turn(&mut self, io: &Io<'_>) -> Result<Option<Option<Instant>>, Gone> {
-        let Some(stack) = &mut self.stack else { return Ok(None) };
+        let Some(stack) = &mut self.stack else {
+            return Ok(None);
+        };
         stack.on_ready(io.ready);
         self.session.handle_timeout(io.now)?;
         if self.linger.is_some_and(|until| io.now >= until) {
@@ -359,10 +391,13 @@ impl Peer {
         loop {
             self.events(io);
             self.flush()?;
-            let Some(stack) = &mut self.stack else { return Ok(None) };
+            let Some(stack) = &mut self.stack else {
+                return Ok(None);
+            };
             match stack.read(&mut buffer)? {
                 Read::Data(n) => {
-                    self.session.handle_input(buffer.get(..n).unwrap_or_default())?;
+                    self.session
+                        .handle_input(buffer.get(..n).unwrap_or_default())?;
                 }
                 Read::WouldBlock => {
                     return Ok(Some(self.linger.or(self.session.poll_timeout())));
@@ -382,7 +417,8 @@ impl Peer {
                         self.session.accept_connect();
                     } else {
                         let text = format!("There is no application {app} here.");
-                        self.session.reject_connect("NetConnection.Connect.InvalidApp", &text);
+                        self.session
+                            .reject_connect("NetConnection.Connect.InvalidApp", &text);
                         self.linger = Some(io.now + LINGER);
                     }
                 }
@@ -400,7 +436,12 @@ impl Peer {
     }
 
     fn publish(&mut self, io: &Io<'_>, stream_id: u32, name: String) {
-        let entry = self.port.lock().iter().find(|e| e.takes(&self.app, &name)).cloned();
+        let entry = self
+            .port
+            .lock()
+            .iter()
+            .find(|e| e.takes(&self.app, &name))
+            .cloned();
         let Some(entry) = entry else {
             let text = format!("Nobody here waits for {name}.");
             return self.refuse(io, stream_id, "NetStream.Publish.Denied", &text);
@@ -413,7 +454,9 @@ impl Peer {
         }
         self.session.accept(stream_id);
         let _ = self.flush();
-        let Some(mut stack) = self.stack.take() else { return };
+        let Some(mut stack) = self.stack.take() else {
+            return;
+        };
         // The element registers it with a poll of its own.
         let _ = stack.deregister(io.registry);
         let session = std::mem::replace(
@@ -439,7 +482,9 @@ impl Peer {
     }
 
     fn flush(&mut self) -> Result<(), Gone> {
-        let Some(stack) = &mut self.stack else { return Ok(()) };
+        let Some(stack) = &mut self.stack else {
+            return Ok(());
+        };
         loop {
             let transmit = self.session.poll_transmit();
             if transmit.is_empty() && !stack.wants_write() {

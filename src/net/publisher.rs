@@ -113,7 +113,9 @@ struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 
@@ -235,10 +237,12 @@ impl Publisher {
     /// Says goodbye as far as that takes no waiting: frees the stream's name on the server at once
     /// rather than when it notices the closed socket.
     pub fn abandon(self) {
-        let mut state = self.inner.lock();
+        let state = &mut *self.inner.lock();
         if let (Some(connection), Phase::Open) = (&mut state.connection, &state.phase) {
             if connection.unsent() == 0 {
-                connection.session().map(|session| session.stop());
+                if let Some(session) = connection.session() {
+                    session.stop()
+                }
                 let _ = connection.flush();
             }
             connection.stack().shutdown();
@@ -324,7 +328,9 @@ impl State {
         pacing: u64,
         notices: &mut Vec<Notice>,
     ) -> Result<Next, ConnectionError> {
-        let Some(connection) = &mut self.connection else { return Ok(Next::default()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(Next::default());
+        };
         connection.stack().on_ready(io.ready);
         loop {
             match connection.turn(io.registry, io.token, io.now) {
@@ -337,8 +343,14 @@ impl State {
                     notices.push(Notice::Stage(stage));
                 }
                 Ok(Some(ClientEvent::Status(status))) => notices.push(Notice::Status(status)),
-                Ok(Some(ClientEvent::ReconnectRequest { tc_url, description })) => {
-                    notices.push(Notice::ReconnectRequest { tc_url, description });
+                Ok(Some(ClientEvent::ReconnectRequest {
+                    tc_url,
+                    description,
+                })) => {
+                    notices.push(Notice::ReconnectRequest {
+                        tc_url,
+                        description,
+                    });
                 }
                 Ok(Some(_)) => {}
                 Err(error) => return Err(error),
@@ -351,7 +363,9 @@ impl State {
             self.close();
         }
         self.drain(io.now)?;
-        let Some(connection) = &self.connection else { return Ok(Next::default()) };
+        let Some(connection) = &self.connection else {
+            return Ok(Next::default());
+        };
         let linger = match self.phase {
             Phase::Lingering(until) => Some(until),
             _ => None,
@@ -365,7 +379,9 @@ impl State {
 
     /// Hands the session what the kernel takes now.
     fn pump(&mut self) -> Result<(), ConnectionError> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         if connection.stage() != Stage::Running {
             return Ok(());
         }
@@ -389,8 +405,10 @@ impl State {
         if !self.queue.is_empty() || connection.stage() < Stage::Running {
             return Ok(());
         }
-        if connection.stage() == Stage::Running {
-            connection.session().map(|session| session.stop());
+        if connection.stage() == Stage::Running
+            && let Some(session) = connection.session()
+        {
+            session.stop()
         }
         if connection.flush()? == Write::Drained {
             connection.stack().shutdown();
@@ -400,7 +418,9 @@ impl State {
     }
 
     fn is_stopped(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.stage() == Stage::Stopped)
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.stage() == Stage::Stopped)
     }
 
     fn close(&mut self) {

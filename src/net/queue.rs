@@ -29,7 +29,12 @@ pub struct Queue {
 impl Queue {
     /// An empty queue.
     pub fn new(limits: QueueLimits) -> Self {
-        Self { limits, tags: VecDeque::new(), bytes: 0, awaiting_keyframe: false }
+        Self {
+            limits,
+            tags: VecDeque::new(),
+            bytes: 0,
+            awaiting_keyframe: false,
+        }
     }
 
     /// Whether nothing waits.
@@ -44,7 +49,9 @@ impl Queue {
 
     /// Stream time that waits. Timestamps wrap, and tags need not be in order.
     pub fn time(&self) -> Duration {
-        let (Some(first), Some(last)) = (self.tags.front(), self.tags.back()) else {
+        // Headers that outlived their group of pictures, or that say 0, tell no time.
+        let first = self.tags.iter().find(|tag| !is_kept(tag));
+        let (Some(first), Some(last)) = (first, self.tags.back()) else {
             return Duration::ZERO;
         };
         let ms = last.timestamp().wrapping_sub(first.timestamp()) as i32;
@@ -93,7 +100,10 @@ impl Queue {
     }
 
     fn cut(&mut self) -> usize {
-        let last = self.tags.iter().rposition(|tag| tag.is_keyframe() && !is_kept(tag));
+        let last = self
+            .tags
+            .iter()
+            .rposition(|tag| tag.is_keyframe() && !is_kept(tag));
         let before = self.tags.len();
         if let Some(keyframe) = last.filter(|at| *at > 0) {
             self.drop_media(keyframe);
@@ -138,7 +148,10 @@ mod tests {
     }
 
     fn queue(ms: u64) -> Queue {
-        Queue::new(QueueLimits { bytes: 1 << 20, time: Duration::from_millis(ms) })
+        Queue::new(QueueLimits {
+            bytes: 1 << 20,
+            time: Duration::from_millis(ms),
+        })
     }
 
     fn drain(queue: &mut Queue) -> Vec<Tag> {
@@ -151,19 +164,32 @@ mod tests {
     fn whole_groups_are_dropped_and_headers_kept() {
         let mut queue = queue(100);
         let mut dropped = 0;
-        let sent = [header(), video(0, true), audio(10), video(40, false), video(80, true), audio(90)];
-        for tag in sent.into_iter().chain([video(120, false), video(160, false)]) {
+        let sent = [
+            header(),
+            video(0, true),
+            audio(10),
+            video(40, false),
+            video(80, true),
+            audio(90),
+        ];
+        for tag in sent
+            .into_iter()
+            .chain([video(120, false), video(160, false)])
+        {
             dropped += queue.push_or_drop(tag);
         }
         assert_eq!(dropped, 3);
         let left = drain(&mut queue);
-        assert_eq!(left, [
-            header(),
-            video(80, true),
-            audio(90),
-            video(120, false),
-            video(160, false)
-        ]);
+        assert_eq!(
+            left,
+            [
+                header(),
+                video(80, true),
+                audio(90),
+                video(120, false),
+                video(160, false)
+            ]
+        );
     }
 
     #[test]
@@ -182,7 +208,9 @@ mod tests {
     #[test]
     fn sound_alone_is_dropped_too() {
         let mut queue = queue(100);
-        (0..100).for_each(|i| drop(queue.push_or_drop(audio(i * 10))));
+        for i in 0..100 {
+            queue.push_or_drop(audio(i * 10));
+        }
         assert!(queue.time() <= Duration::from_millis(110));
         assert_eq!(queue.tags.back(), Some(&audio(990)));
     }

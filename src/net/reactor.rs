@@ -116,7 +116,10 @@ impl Reactor {
 
     /// Puts a task on the reactor and gives it its first turn soon.
     pub fn add(&'static self, task: Arc<dyn Task>) -> Handle {
-        let handle = Handle { reactor: self, token: self.insert(task) };
+        let handle = Handle {
+            reactor: self,
+            token: self.insert(task),
+        };
         handle.wake();
         handle
     }
@@ -142,7 +145,9 @@ impl Reactor {
             next_token: AtomicUsize::new(0),
             shared: Mutex::default(),
         }));
-        thread::Builder::new().name("rtmp-io".to_owned()).spawn(move || reactor.run(poll))?;
+        thread::Builder::new()
+            .name("rtmp-io".to_owned())
+            .spawn(move || reactor.run(poll))?;
         Ok(reactor)
     }
 
@@ -155,7 +160,9 @@ impl Reactor {
         let mut timers = Timers::default();
         let mut ready: HashMap<Token, Ready> = HashMap::new();
         loop {
-            let wait = timers.first().map(|at| at.saturating_duration_since(Instant::now()));
+            let wait = timers
+                .first()
+                .map(|at| at.saturating_duration_since(Instant::now()));
             // epoll counts in ms and rounds down: a timer must not spin through its last one.
             let wait = wait.map(|wait| if wait.is_zero() { wait } else { wait + MS });
             if poll.poll(&mut events, wait).is_err() {
@@ -276,8 +283,14 @@ mod tests {
     fn turns_come_at_once_when_woken_and_on_time() {
         let (turns, seen) = channel();
         let at = Instant::now() + Duration::from_millis(20);
-        let next = vec![Next { deadline: Some(at), ..Next::default() }];
-        let task = Arc::new(Told { turns: Mutex::new(turns), next: Mutex::new(next) });
+        let next = vec![Next {
+            deadline: Some(at),
+            ..Next::default()
+        }];
+        let task = Arc::new(Told {
+            turns: Mutex::new(turns),
+            next: Mutex::new(next),
+        });
         let handle = Reactor::global().unwrap().add(task);
         let limit = Duration::from_secs(5);
         assert!(seen.recv_timeout(limit).unwrap() < at);
@@ -300,7 +313,10 @@ mod tests {
         let reactor = Reactor::global().unwrap();
         let _faulty = reactor.add(Arc::new(Faulty));
         let (turns, seen) = channel();
-        let task = Arc::new(Told { turns: Mutex::new(turns), next: Mutex::default() });
+        let task = Arc::new(Told {
+            turns: Mutex::new(turns),
+            next: Mutex::default(),
+        });
         let _handle = reactor.add(task);
         seen.recv_timeout(Duration::from_secs(5)).unwrap();
     }

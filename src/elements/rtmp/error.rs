@@ -5,7 +5,14 @@
 
 use gst::ResourceError;
 
-use super::settings::{Role, Settings};
+use super::{
+    connect::sentence,
+    settings::{Role, Settings},
+};
+use crate::{
+    net::{self, NetError, connection::ConnectionError, porter::ClaimError},
+    protocol::rtmp::session::{SessionError, Stage},
+};
 
 /// One error, ready to post.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,22 +27,101 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// There is no connection to read from or write to.
-    pub(super) fn not_connected(role: Role) -> Self {
+    /// A setting makes the connection impossible. `sentence` is a whole one.
+    pub(super) fn settings(sentence: &str) -> Self {
+        Self::new(ResourceError::Settings, sentence.to_owned(), "settings")
+    }
+
+    /// What came in or goes out is not what it should be.
+    pub(super) fn stream(sentence: String) -> Self {
+        Self::new(ResourceError::Failed, sentence, "stream")
+    }
+
+    /// The connection failed below the session; `None` where it was only interrupted.
+    pub(super) fn net(role: Role, error: &NetError) -> Option<Self> {
+        let code = match error {
+            NetError::Interrupted => return None,
+            NetError::Settings { .. } => ResourceError::Settings,
+            NetError::Resolve { .. } | NetError::Refused { .. } | NetError::Unreachable { .. } => {
+                ResourceError::NotFound
+            }
+            NetError::Tls { .. } => ResourceError::NotAuthorized,
+            NetError::Closed {
+                stage: net::Stage::Stream,
+            }
+            | NetError::Io {
+                stage: net::Stage::Stream,
+                ..
+            } => running(role),
+            _ => opening(role),
+        };
+        let stage = error.stage().map_or("settings", net::Stage::name);
+        Some(Self::new(code, sentence(error), stage))
+    }
+
+    /// The connection failed; `None` where it was only interrupted.
+    pub(super) fn connection(role: Role, error: &ConnectionError) -> Option<Self> {
+        match error {
+            ConnectionError::Net(error) => Self::net(role, error),
+            ConnectionError::Session(error) => Some(Self::session(role, error)),
+            ConnectionError::Closed { stage, .. } => {
+                let code = if *stage >= Stage::Running {
+                    running(role)
+                } else {
+                    opening(role)
+                };
+                Some(Self::new(code, sentence(error), stage_name(*stage)))
+            }
+            ConnectionError::TooManyRetries => Some(Self::new(
+                ResourceError::NotAuthorized,
+                sentence(error),
+                "connect",
+            )),
+        }
+    }
+
+    fn session(role: Role, error: &SessionError) -> Self {
+        let (code, stage) = match error {
+            SessionError::Refused(status) => {
+                let command = match role {
+                    Role::Source => "play",
+                    Role::Sink => "publish",
+                };
+                return Self::refused(role, command, &status.code, &status.description);
+            }
+            SessionError::NotAuthorized(_) => (ResourceError::NotAuthorized, "connect"),
+            SessionError::Timeout(stage) if *stage < Stage::Running => {
+                (opening(role), stage_name(*stage))
+            }
+            SessionError::Handshake(_) => (opening(role), "handshake"),
+            _ => (running(role), "stream"),
+        };
+        Self::new(code, sentence(error), stage)
+    }
+
+    /// The place to listen at is taken or cannot be had.
+    pub(super) fn claim(error: &ClaimError) -> Self {
+        let code = match error {
+            ClaimError::Taken { .. } => ResourceError::Busy,
+            ClaimError::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+                ResourceError::Busy
+            }
+            ClaimError::Listen { .. } => ResourceError::OpenRead,
+        };
+        Self::new(code, sentence(error), "listen")
+    }
+
+    fn new(code: ResourceError, sentence: String, stage: &'static str) -> Self {
         Self {
-            code: opening(role),
-            sentence: "Not connected.".to_owned(),
-            stage: "connect",
+            code,
+            sentence,
+            stage,
             server_code: None,
         }
     }
 
     /// The server answered the command `stage` with an error status. The texts are the server's: of
     /// control characters and length only what a log can bear remains.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "comes into use with the streaming")
-    )]
     pub(super) fn refused(role: Role, stage: &'static str, code: &str, description: &str) -> Self {
         let (resource, advice) = match code {
             "NetStream.Play.StreamNotFound" => (
@@ -90,6 +176,24 @@ impl Failure {
             ["{} at stage {}", settings.location(), self.stage],
             details: details
         );
+    }
+}
+
+/// The code of a connection that broke.
+fn running(role: Role) -> ResourceError {
+    match role {
+        Role::Source => ResourceError::Read,
+        Role::Sink => ResourceError::Write,
+    }
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Handshake => "handshake",
+        Stage::Connect => "connect",
+        Stage::CreateStream => "createStream",
+        Stage::Start => "start",
+        Stage::Running | Stage::Stopped => "stream",
     }
 }
 

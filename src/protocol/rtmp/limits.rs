@@ -27,13 +27,11 @@ pub const IN_FLIGHT: usize = 32 << 20;
 pub const CHUNK_STREAMS: usize = 512;
 
 /// Smallest chunk size a peer may set. The specification allows 1 and advises 128 (RTMP 1.0, 5.4.1);
-
 /// 64 was once usual for sound. Below, headers cost more than what they head.
 pub const MIN_CHUNK_SIZE: usize = 64;
 
 /// Longest salt, challenge, opaque or nonce of an authentication dialogue, and longest field that a
 /// listener takes, in bytes. Servers send 4 to 16 letters, and a user name may be an e-mail address;
-
 /// all of it goes back into the next `connect`.
 pub const AUTH_FIELD: usize = 256;
 
@@ -67,3 +65,22 @@ pub const NAME: usize = 8 * 1024;
 /// Peers of one listening port that may be shaking hands at a time. Each holds a few KiB and a
 /// descriptor until its deadline.
 pub const GREETING_PEERS: usize = 256;
+
+/// Bytes of a SWF file fetched for SWF verification, as they come over the network. Players are
+/// some 100 KB, the largest seen a few MB; the file stays in memory until it is hashed.
+pub const SWF_FETCH: usize = 16 << 20;
+
+/// Bytes of an HTTP response head: what common servers and clients allow (nginx 8 KiB for one
+/// header, curl 300 KiB in all); those of CDNs are 1 to 2 KiB.
+pub const HTTP_HEAD: usize = 32 << 10;
+
+/// Headers in an HTTP response: CDNs send 20 to 30.
+pub const HTTP_HEADERS: usize = 96;
+
+/// Redirects to follow on the way to a SWF file: host, scheme and path may each change once.
+pub const HTTP_REDIRECTS: usize = 3;
+
+/// Portions of up to 4 KiB of TLS records in a row that hold nothing for the application. Five make
+/// up the largest record; a peer that sends nothing but empty records would otherwise keep the
+/// reader from seeing that it was interrupted.
+pub const TLS_FRUITLESS_STEPS: usize = 1024;

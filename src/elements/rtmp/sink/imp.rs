@@ -113,7 +113,7 @@ impl ElementImpl for RtmpSink {
 impl BaseSinkImpl for RtmpSink {
     fn render(&self, _buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let settings = self.settings().clone();
-        Failure::not_connected(Role::Sink).post(self.obj().upcast_ref(), &settings);
+        Failure::settings("Not connected.").post(self.obj().upcast_ref(), &settings);
         Err(gst::FlowError::Error)
     }
 }

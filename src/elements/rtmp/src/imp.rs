@@ -137,7 +137,7 @@ impl PushSrcImpl for RtmpSrc {
         _buffer: Option<&mut gst::BufferRef>,
     ) -> Result<CreateSuccess, gst::FlowError> {
         let settings = self.settings().clone();
-        Failure::not_connected(Role::Source).post(self.obj().upcast_ref(), &settings);
+        Failure::settings("Not connected.").post(self.obj().upcast_ref(), &settings);
         Err(gst::FlowError::Error)
     }
 }

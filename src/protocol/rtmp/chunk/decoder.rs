@@ -186,12 +186,12 @@ impl Decoder {
         let State::Header { mut bytes, len } = self.state else {
             return Ok(true);
         };
-        if len == 0 {
-            if let Some((csid, left, used)) = self.parse_header(input)? {
-                *input = input.get(used..).unwrap_or_default();
-                self.state = State::Payload { csid, left };
-                return Ok(true);
-            }
+        if len == 0
+            && let Some((csid, left, used)) = self.parse_header(input)?
+        {
+            *input = input.get(used..).unwrap_or_default();
+            self.state = State::Payload { csid, left };
+            return Ok(true);
         }
         let take = input.len().min(MAX_HEADER - len);
         let (head, _) = input.split_at(take);

@@ -407,14 +407,13 @@ impl ClientSession {
                         .send_user_control(&UserControl::SwfVerifyResponse(response));
                 }
             }
-            UserControl::BufferEmpty(id) => {
+            UserControl::BufferEmpty(id)
                 // A server that sent a recording as far ahead as the buffer length waits for the
                 // client's clock; pausing and resuming makes it send on at once, as librtmp does.
-                if id == self.stream_id && self.recorded_only() {
+                if id == self.stream_id && self.recorded_only() => {
                     self.pause(true, self.position);
                     self.pause(false, self.position);
                 }
-            }
             _ => {}
         }
     }

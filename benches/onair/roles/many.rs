@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Many pipelines in one process: what each costs the processor, in memory and in threads.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+
+use super::pipeline::{launch, pad};
+use super::stamp;
+use crate::child::seconds;
+use crate::{measure, media};
+
+/// Pipelines whose buffers are looked into; the rest pass unseen, as in real life.
+const WATCHED: usize = 20;
+const PATIENCE: Duration = Duration::from_secs(45);
+/// After all run: key frames of a whole second, so that no first burst is counted.
+const SETTLE: Duration = Duration::from_millis(1500);
+
+/// What the pads of all pipelines report to.
+#[derive(Debug, Default)]
+struct Watch {
+    running: AtomicUsize,
+    errors: AtomicUsize,
+    window: AtomicBool,
+    bytes: AtomicU64,
+    ages: Mutex<Vec<u64>>,
+}
+
+/// `many-plays DESCRIPTION COUNT SECONDS`
+pub(super) fn plays(args: &[String]) -> Result<(), String> {
+    let [description, count, window] = args else {
+        return Err("many-plays DESCRIPTION COUNT SECONDS".to_owned());
+    };
+    let (count, window) = numbers(count, window)?;
+    let watch = Arc::new(Watch::default());
+    let pipelines = start(description, count, &watch)?;
+    wait_for(count, &watch, || {})?;
+    let figures = measure_window(window, &watch, std::thread::sleep);
+    finish(figures, count, window, &watch, &pipelines)
+}
+
+/// `many-sinks DESCRIPTION COUNT SECONDS FLV header|headless`: feeds the FLV file, round and round and at its own
+/// pace, to the appsrc called `in` of every pipeline.
+pub(super) fn sinks(args: &[String]) -> Result<(), String> {
+    let [description, count, window, flv, header] = args else {
+        return Err("many-sinks DESCRIPTION COUNT SECONDS FLV header|headless".to_owned());
+    };
+    let (count, window) = numbers(count, window)?;
+    let flv = std::fs::read(flv).map_err(|e| format!("{flv}: {e}"))?;
+    let watch = Arc::new(Watch::default());
+    let pipelines = start(description, count, &watch)?;
+    let sources = pipelines.iter().map(|pipeline| {
+        let source = pipeline.by_name("in").and_then(|e| e.downcast().ok());
+        source.ok_or("no appsrc called in".to_owned())
+    });
+    let sources = sources.collect::<Result<_, _>>()?;
+    let mut feeder = Feeder::new(&flv, header == "header", sources);
+    wait_for(count, &watch, || feeder.run_for(Duration::from_millis(20)))?;
+    let figures = measure_window(window, &watch, |time| feeder.run_for(time));
+    finish(figures, count, window, &watch, &pipelines)
+}
+
+fn numbers(count: &str, window: &str) -> Result<(usize, Duration), String> {
+    let bad = |_| "COUNT and SECONDS are numbers".to_owned();
+    let window = window.parse().map_err(bad)?;
+    Ok((count.parse().map_err(bad)?, Duration::from_secs(window)))
+}
+
+fn start(
+    description: &str,
+    count: usize,
+    watch: &Arc<Watch>,
+) -> Result<Vec<gst::Pipeline>, String> {
+    let mut pipelines = Vec::with_capacity(count);
+    for index in 0..count {
+        let pipeline = launch(description)?;
+        let seen = Arc::clone(watch);
+        let seen_one = AtomicBool::new(false);
+        pad(&pipeline)?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if !seen_one.swap(true, Ordering::Relaxed) {
+                seen.running.fetch_add(1, Ordering::Relaxed);
+            }
+            if index >= WATCHED {
+                return gst::PadProbeReturn::Remove;
+            }
+            if seen.window.load(Ordering::Relaxed)
+                && let Some(buffer) = info.buffer()
+            {
+                look(buffer, &seen);
+            }
+            gst::PadProbeReturn::Ok
+        });
+        let seen = Arc::clone(watch);
+        let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+        bus.set_sync_handler(move |_, message| {
+            if matches!(
+                message.type_(),
+                gst::MessageType::Error | gst::MessageType::Eos
+            ) {
+                seen.errors.fetch_add(1, Ordering::Relaxed);
+            }
+            gst::BusSyncReply::Drop
+        });
+        let playing = pipeline.set_state(gst::State::Playing);
+        playing.map_err(|e| format!("pipeline {index}: {e}"))?;
+        pipelines.push(pipeline);
+    }
+    Ok(pipelines)
+}
+
+fn look(buffer: &gst::BufferRef, watch: &Watch) {
+    watch
+        .bytes
+        .fetch_add(buffer.size() as u64, Ordering::Relaxed);
+    if let Ok(map) = buffer.map_readable()
+        && let Some(age) = stamp::age(&map)
+        && let Ok(mut ages) = watch.ages.lock()
+    {
+        ages.push(age);
+    }
+}
+
+fn wait_for(count: usize, watch: &Watch, mut meanwhile: impl FnMut()) -> Result<(), String> {
+    let started = Instant::now();
+    while watch.running.load(Ordering::Relaxed) < count {
+        if started.elapsed() > PATIENCE {
+            let got = watch.running.load(Ordering::Relaxed);
+            return Err(format!("only {got} of {count} run after {PATIENCE:?}"));
+        }
+        meanwhile();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Percent of a core over the window; the rest is read at its end.
+fn measure_window(window: Duration, watch: &Watch, mut pass: impl FnMut(Duration)) -> f64 {
+    pass(SETTLE);
+    watch.window.store(true, Ordering::Relaxed);
+    let (cpu, started) = (own_cpu(), Instant::now());
+    pass(window);
+    let percent = (own_cpu() - cpu) / started.elapsed().as_secs_f64() * 100.0;
+    watch.window.store(false, Ordering::Relaxed);
+    percent
+}
+
+fn own_cpu() -> f64 {
+    // SAFETY: rusage is plain data for which all zeroes is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live local.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+fn finish(
+    percent: f64,
+    count: usize,
+    window: Duration,
+    watch: &Watch,
+    pipelines: &[gst::Pipeline],
+) -> Result<(), String> {
+    let status = std::fs::read_to_string("/proc/self/status").map_err(|e| e.to_string())?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|l| l.strip_prefix(name));
+        let number = line.and_then(|l| l.trim_matches(':').split_whitespace().next());
+        number
+            .and_then(|n| n.parse::<f64>().ok())
+            .unwrap_or(f64::NAN)
+    };
+    let bits = watch.bytes.load(Ordering::Relaxed) as f64 * 8.0;
+    let mbps = bits / window.as_secs_f64() / count.min(WATCHED) as f64 / 1e6;
+    let mut line = format!(
+        "cpu={percent} rss={} threads={} mbps={mbps}",
+        field("VmRSS") / 1024.0,
+        field("Threads"),
+    );
+    if let Ok(mut ages) = watch.ages.lock() {
+        for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+            if let Some(age) = measure::percentile(&mut ages, share) {
+                let _ = write!(line, " {name}={}", age as f64 / 1e6);
+            }
+        }
+    }
+    println!("{line}");
+    let errors = watch.errors.load(Ordering::Relaxed);
+    if errors > 0 {
+        return Err(format!("{errors} of {} pipelines failed", pipelines.len()));
+    }
+    // Teardown is another section's subject, and librtmp's may hang.
+    std::process::exit(0);
+}
+
+/// Pushes the same tags to all pipelines, each a little later than the one before.
+struct Feeder {
+    sources: Vec<gst_app::AppSrc>,
+    /// Tags of [`Self::ROUNDS`] rounds with their times rewritten; shared by all pipelines.
+    tags: Vec<(Duration, gst::Buffer)>,
+    start: Instant,
+    queue: BinaryHeap<Reverse<(Duration, usize, usize)>>,
+}
+
+impl Feeder {
+    /// Ten seconds each; more than any window with its patience.
+    const ROUNDS: u32 = 8;
+
+    fn new(flv: &[u8], header: bool, sources: Vec<gst_app::AppSrc>) -> Self {
+        let mut tags = Vec::new();
+        if header {
+            tags.push((Duration::ZERO, buffer(flv[..media::FLV_HEAD].to_vec(), 0)));
+        }
+        let length = media::tags(flv).last().map_or(0, |t| t.time_ms) + 40;
+        for round in 0..Self::ROUNDS {
+            for tag in media::tags(flv) {
+                if round > 0 && (tag.kind == 18 || tag.body.get(1) == Some(&0)) {
+                    continue;
+                }
+                let time = round * length + tag.time_ms;
+                let mut bytes = tag.whole.to_vec();
+                bytes[4..7].copy_from_slice(&time.to_be_bytes()[1..]);
+                tags.push((Duration::from_millis(time.into()), buffer(bytes, time)));
+            }
+        }
+        let queue = (0..sources.len()).map(|index| {
+            let spread = Duration::from_millis(index as u64 * 379 % 1000);
+            Reverse((spread, index, 0))
+        });
+        Self {
+            queue: queue.collect(),
+            sources,
+            tags,
+            start: Instant::now(),
+        }
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Some(&Reverse((due, index, tag))) = self.queue.peek() {
+            let due_at = self.start + due;
+            let now = Instant::now();
+            if now >= end {
+                return;
+            }
+            if due_at > now {
+                std::thread::sleep(due_at.min(end) - now);
+                continue;
+            }
+            self.queue.pop();
+            // A pipeline that failed is counted by its bus.
+            let _ = self.sources[index].push_buffer(self.tags[tag].1.clone());
+            if let Some((next, _)) = self.tags.get(tag + 1) {
+                let due = due + (*next - self.tags[tag].0);
+                self.queue.push(Reverse((due, index, tag + 1)));
+            }
+        }
+    }
+}
+
+fn buffer(bytes: Vec<u8>, time_ms: u32) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_slice(bytes);
+    if let Some(buffer) = buffer.get_mut() {
+        let time = gst::ClockTime::from_mseconds(time_ms.into());
+        buffer.set_pts(time);
+        buffer.set_dts(time);
+    }
+    buffer
+}

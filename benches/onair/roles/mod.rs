@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What this program does when the bench starts it again in a process of its own.
+
+mod loops;
+mod many;
+mod pipeline;
+pub(crate) mod stamp;
+
+use crate::{media, peer};
+
+/// Runs the role named first. Results go to standard output, one `name=value` a word.
+pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let (role, rest) = args.split_first().ok_or("no role")?;
+    match role.as_str() {
+        "cut-media" => media::cut(rest),
+        "sink-server" => peer::sink::run(rest),
+        "blast-server" => peer::blast::run(rest),
+        "read-loop" => loops::read(rest),
+        "write-loop" => loops::write(rest),
+        "whose" => pipeline::whose(rest),
+        "first-buffer" => pipeline::first_buffer(rest),
+        "states" => pipeline::states(rest),
+        "many-plays" => many::plays(rest),
+        "many-sinks" => many::sinks(rest),
+        other => Err(format!("unknown role {other}")),
+    }
+}
+
+/// A figure by its name from what a role printed.
+pub(crate) fn figure(stdout: &str, name: &str) -> Option<f64> {
+    let mut words = stdout.split_whitespace().filter_map(|w| w.split_once('='));
+    words.find(|(key, _)| *key == name)?.1.parse().ok()
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! From what the user set to what the lower storeys take.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+
+use gio::TlsCertificateFlags;
+use gst::prelude::*;
+
+use super::{
+    error::Failure,
+    kinds::{Authmod, Handshake, Live, Scheme, StopCommands},
+    settings::{Role, Settings},
+};
+use crate::{
+    net::{
+        interrupt::Interrupt,
+        porter::Wanted,
+        socks::SocksProxy,
+        stack::Target,
+        swf_fetch::fetch_swf,
+        tls::{CertificateProblem, ClientTls, ServerTls, ValidationFlags},
+    },
+    protocol::rtmp::{
+        auth::{AuthMod, Authenticator},
+        chunk::DecoderLimits,
+        handshake::Style,
+        limits,
+        session::{self, ClientConfig, PlayRange, ServerConfig},
+        swf::{SwfHash, hash_swf},
+        url::{self, Secret, parse_conn},
+    },
+};
+
+impl Settings {
+    /// Where to connect to.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub(super) fn target(&self, element: &gst::Element) -> Result<Target, Failure> {
+        let proxy = self
+            .socks_proxy
+            .as_deref()
+            .map(str::parse::<url::SocksProxy>)
+            .transpose();
+        let proxy = proxy.map_err(|_| {
+            Failure::settings("The socks-proxy is not HOST:PORT, as in localhost:1080.")
+        })?;
+        let socks = proxy.map(|proxy| SocksProxy {
+            host: proxy.host,
+            port: proxy.port,
+        });
+        Ok(Target {
+            tls: (*self.scheme == Scheme::Rtmps).then(|| self.client_tls(Some(element))),
+            socks,
+            connect_timeout: *self.timeout,
+            ..Target::new(self.host.as_str(), self.port())
+        })
+    }
+
+    fn client_tls(&self, element: Option<&gst::Element>) -> ClientTls {
+        let key = self
+            .tls_private_key
+            .as_ref()
+            .or(self.tls_certificate.as_ref());
+        let element = element.map(|element| element.downgrade());
+        ClientTls {
+            ca_file: self.tls_ca_file.clone(),
+            client_cert: self.tls_certificate.clone().zip(key.cloned()),
+            flags: ValidationFlags::from_bits(self.tls_validation_flags.bits()),
+            server_name: self.tls_server_name.clone(),
+            accept: element.map(
+                |element| -> Arc<dyn Fn(&CertificateProblem) -> bool + Send + Sync> {
+                    Arc::new(move |problem| {
+                        element
+                            .upgrade()
+                            .is_some_and(|element| accepts(&element, problem))
+                    })
+                },
+            ),
+        }
+    }
+
+    /// What to ask the server for.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub(super) fn client_config(
+        &self,
+        role: Role,
+        swf: Option<SwfHash>,
+    ) -> Result<ClientConfig, Failure> {
+        let text = self.extra_connect_args.as_deref().unwrap_or_default();
+        let connect_arguments = parse_conn(text)
+            .map_err(|error| Failure::settings(&format!("extra-connect-args: {error}.")))?;
+        let secret = |secret: &Option<Secret>| secret.as_ref().map(|s| s.reveal().to_owned());
+        let tc_url = match &*self.tc_url {
+            Some(url) => url.clone(),
+            None => self.url().tc_url(),
+        };
+        Ok(ClientConfig {
+            app: (*self.application).clone(),
+            tc_url,
+            stream: (*self.stream).clone(),
+            role: match role {
+                Role::Source => self.play(),
+                Role::Sink => session::Role::Publish {
+                    stop: self.stop_commands(),
+                },
+            },
+            flash_version: (*self.flash_version).clone(),
+            page_url: (*self.page_url).clone(),
+            swf_url: (*self.swf_url).clone(),
+            swf,
+            connect_arguments,
+            handshake: match self.handshake {
+                Handshake::Digest => Style::Digest,
+                Handshake::Plain => Style::Plain,
+            },
+            secure_token: secret(&self.secure_token),
+            usher_token: secret(&self.usher_token),
+            authenticator: Authenticator::new(
+                self.username.as_deref().unwrap_or_default(),
+                self.password
+                    .as_ref()
+                    .map(Secret::reveal)
+                    .unwrap_or_default(),
+                match self.authmod {
+                    Authmod::None => AuthMod::None,
+                    Authmod::Auto => AuthMod::Auto,
+                    Authmod::Adobe => AuthMod::Adobe,
+                    Authmod::Llnw => AuthMod::Llnw,
+                },
+                &self.application,
+            ),
+            auth_query: None,
+            chunk_size: self.chunk_size,
+            limits: DecoderLimits::default(),
+            timeout: *self.timeout,
+        })
+    }
+
+    fn play(&self) -> session::Role {
+        let start = millis(*self.start_time);
+        let range = match *self.live {
+            Live::Live => PlayRange::Live,
+            Live::Recorded => PlayRange::Recorded(start),
+            Live::Auto if start > 0 => PlayRange::Recorded(start),
+            Live::Auto => PlayRange::Auto,
+        };
+        let stop = *self.stop_time;
+        session::Role::Play {
+            range,
+            duration: (!stop.is_zero()).then(|| millis(stop.saturating_sub(*self.start_time))),
+            buffer: millis(*self.buffer_time),
+            subscribe: (*self.subscribe).clone(),
+            playlist: *self.playlist,
+        }
+    }
+
+    fn stop_commands(&self) -> session::StopCommands {
+        let flags = self.stop_commands;
+        session::StopCommands {
+            fc_unpublish: flags.contains(StopCommands::FCUNPUBLISH),
+            close_stream: flags.contains(StopCommands::CLOSESTREAM),
+            delete_stream: flags.contains(StopCommands::DELETESTREAM),
+        }
+    }
+
+    /// The SWF to name when the server asks, fetched from `swf-url`. Waits for the network.
+    ///
+    /// # Errors
+    /// It cannot be had; `None` where the wait was interrupted.
+    pub(super) fn swf(&self, interrupt: &Interrupt) -> Result<Option<SwfHash>, Option<Failure>> {
+        let Some(url) = self.swf_url.as_deref().filter(|_| *self.swf_verify) else {
+            return Ok(None);
+        };
+        let tls = self.client_tls(None);
+        let file = fetch_swf(url, &tls, interrupt, *self.timeout, limits::SWF_FETCH)
+            .map_err(|error| Failure::net(Role::Source, &error))?;
+        let hash = hash_swf(&file).map_err(|error| {
+            Failure::settings(&format!(
+                "The file at swf-url cannot be verified with: {error}."
+            ))
+        })?;
+        Ok(Some(hash))
+    }
+
+    /// What to listen for. Looks up the host name, which for a listener is one of this machine's.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub(super) fn wanted(&self) -> Result<Wanted, Failure> {
+        let tls = match (*self.scheme, &self.tls_certificate) {
+            (Scheme::Rtmp, _) => None,
+            (Scheme::Rtmps, None) => {
+                return Err(Failure::settings(
+                    "A listener for rtmps needs tls-certificate, and tls-private-key if the key is \
+                     in a file of its own.",
+                ));
+            }
+            (Scheme::Rtmps, Some(cert)) => {
+                let key = self.tls_private_key.clone().unwrap_or_else(|| cert.clone());
+                let server = ServerTls {
+                    cert: cert.clone(),
+                    key,
+                    client_ca: self.tls_ca_file.clone(),
+                };
+                Some(
+                    server
+                        .server_config()
+                        .map_err(|error| Failure::settings(&sentence(&error)))?,
+                )
+            }
+        };
+        Ok(Wanted {
+            address: self.listen_address()?,
+            app: (*self.application).clone(),
+            stream: (*self.stream).clone(),
+            session: ServerConfig {
+                timeout: *self.timeout * 2,
+                ..ServerConfig::default()
+            },
+            tls,
+        })
+    }
+
+    fn listen_address(&self) -> Result<SocketAddr, Failure> {
+        let host = self.host.trim_matches(['[', ']']);
+        (host, self.port()).to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(|| {
+            Failure::settings(&format!(
+                "{host} is no address of this machine; listen on 127.0.0.1 for this machine alone or \
+                 on 0.0.0.0 for all."
+            ))
+        })
+    }
+}
+
+/// An error as one sentence, as people write them.
+pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let first = chars
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
+/// Asks the application about a certificate.
+fn accepts(element: &gst::Element, problem: &CertificateProblem) -> bool {
+    let pem = problem
+        .chain
+        .iter()
+        .map(|der| {
+            use base64::{Engine, engine::general_purpose::STANDARD};
+            let text = STANDARD.encode(der);
+            let lines = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
+            let body = lines.collect::<Vec<_>>().join("\n");
+            format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+        })
+        .collect::<String>();
+    let flags = TlsCertificateFlags::from_bits_truncate(problem.flags.bits());
+    element.emit_by_name::<bool>("accept-certificate", &[&pem, &flags])
+}
+
+fn millis(duration: Duration) -> u32 {
+    duration.as_millis().try_into().unwrap_or(u32::MAX)
+}

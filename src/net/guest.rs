@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A publisher that came to a listening port, from the moment the porter handed it over.
+
+use std::{net::SocketAddr, time::Instant};
+
+use mio::{Registry, Token};
+
+use super::{
+    connection::{ConnectionError, READ},
+    porter::Arrival,
+    stack::{Read, Stack, Write},
+};
+use crate::protocol::{
+    flv::Tag,
+    rtmp::session::{LinkStats, ServerEvent, ServerSession, Stage},
+};
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Guest {
+    stack: Stack,
+    session: ServerSession,
+    stream_id: u32,
+    /// Who it is.
+    pub introduction: Introduction,
+    buffer: Box<[u8]>,
+    closed: bool,
+}
+
+/// Who a publisher said it is, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// Its address.
+    pub peer: Option<SocketAddr>,
+    /// The application it named, query included.
+    pub app: String,
+    /// The stream it named, query included.
+    pub stream: String,
+    /// `flashVer` of its connect command: the name of the encoder.
+    pub encoder: String,
+}
+
+/// What a publisher did.
+#[derive(Debug)]
+pub enum GuestEvent {
+    /// It sent a tag.
+    Media(Tag),
+    /// It ended the stream, or just closed.
+    Left,
+}
+
+impl Guest {
+    /// Takes over from the porter and watches the socket with this poll.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn welcome(
+        arrival: Arrival,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self, ConnectionError> {
+        let mut stack = arrival.stack;
+        stack.register(registry, token)?;
+        let encoder = arrival
+            .object
+            .string("flashVer")
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Self {
+            stack,
+            session: arrival.session,
+            stream_id: arrival.stream_id,
+            introduction: Introduction {
+                peer: arrival.peer,
+                app: arrival.app,
+                stream: arrival.stream,
+                encoder,
+            },
+            buffer: vec![0; READ].into_boxed_slice(),
+            closed: false,
+        })
+    }
+
+    /// The socket.
+    pub fn stack(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    /// Counters of the session.
+    pub fn stats(&self) -> LinkStats {
+        self.session.stats()
+    }
+
+    /// Does what can be done without waiting, until there is an event; `None` means that the socket
+    /// has to be waited for.
+    ///
+    /// # Errors
+    /// The connection is of no further use then.
+    pub fn turn(&mut self, now: Instant) -> Result<Option<GuestEvent>, ConnectionError> {
+        loop {
+            match self.session.poll_event() {
+                Some(ServerEvent::Media { stream_id, tag }) if stream_id == self.stream_id => {
+                    return Ok(Some(GuestEvent::Media(tag)));
+                }
+                Some(ServerEvent::Stopped { stream_id }) if stream_id == self.stream_id => {
+                    self.flush()?;
+                    return Ok(Some(GuestEvent::Left));
+                }
+                // One connection publishes one stream here.
+                Some(ServerEvent::Publish { stream_id, .. }) => {
+                    let text = "This connection publishes already.";
+                    self.session
+                        .reject(stream_id, "NetStream.Publish.Denied", text);
+                    continue;
+                }
+                Some(ServerEvent::Play { stream_id, .. }) => {
+                    let text = "Nothing is played from here.";
+                    self.session
+                        .reject(stream_id, "NetStream.Play.StreamNotFound", text);
+                    continue;
+                }
+                Some(_) => continue,
+                None => {}
+            }
+            if self.closed {
+                if self.stack.truncated() {
+                    return Err(ConnectionError::Closed {
+                        stage: Stage::Running,
+                        truncated: true,
+                    });
+                }
+                return Ok(Some(GuestEvent::Left));
+            }
+            self.session.handle_timeout(now)?;
+            self.flush()?;
+            match self.stack.read(&mut self.buffer)? {
+                Read::Data(n) => {
+                    self.session
+                        .handle_input(self.buffer.get(..n).unwrap_or_default())?;
+                }
+                Read::WouldBlock => return Ok(None),
+                Read::Closed => self.closed = true,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), ConnectionError> {
+        loop {
+            let transmit = self.session.poll_transmit();
+            if transmit.is_empty() && !self.stack.wants_write() {
+                return Ok(());
+            }
+            if self.stack.write(transmit)? == Write::Blocked {
+                return Ok(());
+            }
+        }
+    }
+}

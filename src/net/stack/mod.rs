@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One connection, from a host name to bytes in both directions.
+//!
+//! A [`Stack`] resolves, connects, asks a SOCKS proxy and shakes TLS hands by being polled, and
+//! then reads and writes. It never blocks; it owns no thread but the resolver's. Whoever drives it
+//! owns the poll and does this:
+//!
+//! - hands each event of the stack's token to [`Stack::on_ready()`],
+//! - calls [`Stack::establish()`] after each event, wake or [`Stack::deadline()`], until ready,
+//! - then calls [`Stack::read()`] until it would block, and [`Stack::write()`] whenever there is
+//!   something to write or the socket became writable.
+//!
+//! What would block is known without a system call; see [`stream`](super::stream).
+
+mod connect;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt, io,
+    io::IoSlice,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use connect::Connecting;
+use mio::{Registry, Token};
+
+use super::{
+    NetError, Stage,
+    resolve::{Resolve, Resolver, literal},
+    socks::{self, SocksProxy},
+    stream::{Ready, Stream},
+    tls::{ClientTls, Connector, Session},
+};
+use crate::protocol::rtmp::transmit::Transmit;
+
+/// Slices in one gathering write. Linux takes 1024, but a message of any size has few, and the
+/// array lives on the stack.
+pub(super) const SLICES: usize = 64;
+
+/// Where to connect to, and how.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Host name or IP address, IPv6 with or without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// TLS settings; `None` for plain TCP.
+    pub tls: Option<ClientTls>,
+    /// A proxy to go through.
+    pub socks: Option<SocksProxy>,
+    /// Time for everything until bytes can flow; zero for no limit.
+    pub connect_timeout: Duration,
+    /// Where addresses come from.
+    pub resolver: Resolver,
+}
+
+impl Target {
+    /// Plain TCP without a time limit.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            tls: None,
+            socks: None,
+            connect_timeout: Duration::ZERO,
+            resolver: Resolver::default(),
+        }
+    }
+}
+
+/// How far [`Stack::establish()`] got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Establish {
+    /// It waits for an event, a wake or the deadline.
+    Pending(Stage),
+    /// Bytes can flow.
+    Ready,
+}
+
+/// What [`Stack::read()`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// This many bytes, at least one.
+    Data(usize),
+    /// Nothing until the next event.
+    WouldBlock,
+    /// The peer will send no more. [`Stack::truncated()`] tells whether it said so.
+    Closed,
+}
+
+/// What [`Stack::write()`] achieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// All was handed to the kernel.
+    Drained,
+    /// The kernel takes no more until the next event.
+    Blocked,
+}
+
+/// One connection. See the module's text.
+pub struct Stack {
+    state: State,
+    /// Counted from the first [`Stack::establish()`].
+    deadline: Option<Instant>,
+    timeout: Duration,
+}
+
+enum State {
+    Client(Box<Target>, Arc<mio::Waker>),
+    Accepted(mio::net::TcpStream, Option<Arc<rustls::ServerConfig>>),
+    Resolving(Plan, Resolve),
+    Connecting(Plan, Connecting),
+    Proxy(Plan, Stream, Proxy),
+    Tls(Stream, Box<Session>),
+    Open(Stream, Option<Box<Session>>),
+    Failed,
+}
+
+/// What is still to be done once TCP stands.
+struct Plan {
+    target: Box<Target>,
+    connector: Option<Connector>,
+}
+
+struct Proxy {
+    request: Transmit,
+    reply: [u8; socks::REPLY_LEN],
+    received: usize,
+}
+
+impl Stack {
+    /// A connection to be made. `waker` is that of the poll that drives the stack.
+    pub fn connect(target: Target, waker: Arc<mio::Waker>) -> Self {
+        let timeout = target.connect_timeout;
+        Self {
+            state: State::Client(Box::new(target), waker),
+            deadline: None,
+            timeout,
+        }
+    }
+
+    /// A connection that a listener accepted; with `tls`, as the TLS server. It has no deadline:
+    /// whoever accepts has one for the whole greeting.
+    pub fn accepted(socket: mio::net::TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        Self {
+            state: State::Accepted(socket, tls),
+            deadline: None,
+            timeout: Duration::ZERO,
+        }
+    }
+
+    /// Takes in what the poll reported for this stack's token.
+    pub fn on_ready(&mut self, ready: Ready) {
+        if let Some(stream) = self.stream_mut() {
+            stream.on_ready(ready);
+        }
+    }
+
+    /// Goes on as far as it goes without waiting. The socket is registered with `token`.
+    ///
+    /// # Errors
+    /// Any [`NetError`] but `Interrupted`; the stack is of no further use then.
+    pub fn establish(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        now: Instant,
+    ) -> Result<Establish, NetError> {
+        if self.deadline.is_none() && !self.timeout.is_zero() {
+            self.deadline = now.checked_add(self.timeout);
+        }
+        loop {
+            let state = std::mem::replace(&mut self.state, State::Failed);
+            let (state, went_on) = state.advance(registry, token, now)?;
+            let stage = state.stage();
+            self.state = state;
+            if stage == Stage::Stream {
+                self.deadline = None;
+                return Ok(Establish::Ready);
+            }
+            if self.deadline.is_some_and(|deadline| deadline <= now) {
+                self.state = State::Failed;
+                return Err(NetError::Timeout {
+                    stage,
+                    after: self.timeout,
+                });
+            }
+            if !went_on {
+                return Ok(Establish::Pending(stage));
+            }
+        }
+    }
+
+    /// When [`Stack::establish()`] has to be called even if nothing happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let next = match &self.state {
+            State::Connecting(_, connecting) => connecting.deadline(),
+            _ => None,
+        };
+        [next, self.deadline].into_iter().flatten().min()
+    }
+
+    /// Reads what has come into `buf`, which must not be empty. To be called until it would block,
+    /// which costs nothing: after a read that did not fill `buf`, the next one does not ask the
+    /// kernel unless the peer hung up.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`] when the connection was cut, [`NetError::Tls`] when TLS broke, as it
+    /// does when a server asks for a certificate and gets none (TLS 1.3 tells only then).
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<Read, NetError> {
+        match &mut self.state {
+            State::Open(stream, None) => match stream.recv(buf) {
+                Ok(0) => Ok(Read::Closed),
+                Ok(n) => Ok(Read::Data(n)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
+                Err(error) => Err(NetError::from_io(Stage::Stream, error)),
+            },
+            State::Open(stream, Some(tls)) => tls.read(stream, buf),
+            State::Failed => Err(NetError::Closed {
+                stage: Stage::Stream,
+            }),
+            _ => Ok(Read::WouldBlock),
+        }
+    }
+
+    /// Writes from the front of `transmit` until it is empty or the kernel takes no more: over
+    /// TCP without copying, over TLS at most 64 KiB ahead of the kernel.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`] when the connection was cut.
+    pub fn write(&mut self, transmit: &mut Transmit) -> Result<Write, NetError> {
+        match &mut self.state {
+            State::Open(stream, None) => write_plain(stream, transmit, Stage::Stream),
+            State::Open(stream, Some(tls)) => tls.write(stream, transmit),
+            State::Failed => Err(NetError::Closed {
+                stage: Stage::Stream,
+            }),
+            _ => Ok(Write::Blocked),
+        }
+    }
+
+    /// Whether the stack holds bytes that wait for the socket, be the transmit empty or not.
+    pub fn wants_write(&self) -> bool {
+        matches!(&self.state, State::Open(_, Some(tls)) if tls.wants_write())
+    }
+
+    /// Whether TLS ended without a close_notify: somebody may have cut the end off, though often
+    /// it is only a careless peer.
+    pub fn truncated(&self) -> bool {
+        matches!(&self.state, State::Open(_, Some(tls)) if tls.truncated())
+    }
+
+    /// Ends our direction: close_notify if the socket takes it at once, then FIN. The peer's
+    /// direction can still be read.
+    pub fn shutdown(&mut self) {
+        match &mut self.state {
+            State::Open(stream, tls) => {
+                if let Some(tls) = tls {
+                    tls.close(stream);
+                }
+                // It fails if the peer was faster.
+                let _ = stream.shutdown_write();
+            }
+            _ => self.state = State::Failed,
+        }
+    }
+
+    /// Watches the socket; [`Stack::establish()`] does it by itself. After moving to another poll,
+    /// read at once: what TLS has already got from the socket brings no event.
+    ///
+    /// # Errors
+    /// [`NetError::Io`].
+    pub fn register(&mut self, registry: &Registry, token: Token) -> Result<(), NetError> {
+        self.stream_mut()
+            .map_or(Ok(()), |stream| stream.register(registry, token))
+            .map_err(io)
+    }
+
+    /// Changes the token.
+    ///
+    /// # Errors
+    /// [`NetError::Io`].
+    pub fn reregister(&mut self, registry: &Registry, token: Token) -> Result<(), NetError> {
+        self.stream_mut()
+            .map_or(Ok(()), |stream| stream.reregister(registry, token))
+            .map_err(io)
+    }
+
+    /// Stops watching, to register with another poll.
+    ///
+    /// # Errors
+    /// [`NetError::Io`].
+    pub fn deregister(&mut self, registry: &Registry) -> Result<(), NetError> {
+        self.stream_mut()
+            .map_or(Ok(()), |stream| stream.deregister(registry))
+            .map_err(io)
+    }
+
+    /// The address at the other end: the proxy's if there is one. `None` while there is no
+    /// connection.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.stream()?.peer_addr().ok()
+    }
+
+    /// Our own address.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.stream()?.local_addr().ok()
+    }
+
+    /// The socket, for its options; `None` while there is no connection.
+    pub fn stream(&self) -> Option<&Stream> {
+        match &self.state {
+            State::Proxy(_, stream, _) | State::Tls(stream, _) | State::Open(stream, _) => {
+                Some(stream)
+            }
+            _ => None,
+        }
+    }
+
+    /// See [`Stream::set_pacing_rate()`]. Without a connection nothing happens.
+    ///
+    /// # Errors
+    /// [`NetError::Io`], also where the system cannot do it.
+    pub fn set_pacing_rate(&self, bytes_per_second: u64) -> Result<(), NetError> {
+        self.stream()
+            .map_or(Ok(()), |stream| stream.set_pacing_rate(bytes_per_second))
+            .map_err(io)
+    }
+
+    fn stream_mut(&mut self) -> Option<&mut Stream> {
+        match &mut self.state {
+            State::Proxy(_, stream, _) | State::Tls(stream, _) | State::Open(stream, _) => {
+                Some(stream)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack")
+            .field("stage", &self.state.stage())
+            .field("peer", &self.peer_addr())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn stage(&self) -> Stage {
+        match self {
+            Self::Client(..) | Self::Resolving(..) => Stage::Resolve,
+            Self::Connecting(..) => Stage::Connect,
+            Self::Proxy(..) => Stage::Proxy,
+            Self::Accepted(..) | Self::Tls(..) => Stage::Tls,
+            Self::Open(..) | Self::Failed => Stage::Stream,
+        }
+    }
+
+    /// One step; `true` if the next can follow at once.
+    fn advance(
+        self,
+        registry: &Registry,
+        token: Token,
+        now: Instant,
+    ) -> Result<(Self, bool), NetError> {
+        Ok(match self {
+            Self::Client(target, waker) => {
+                let connector = target
+                    .tls
+                    .as_ref()
+                    .map(|tls| Connector::new(tls, &target.host))
+                    .transpose()?;
+                let (host, port) = target
+                    .socks
+                    .as_ref()
+                    .map_or((target.host.as_str(), target.port), |proxy| {
+                        (proxy.host.as_str(), proxy.port)
+                    });
+                let resolve = Resolve::start(&target.resolver, host, port, &waker)?;
+                (Self::Resolving(Plan { target, connector }, resolve), true)
+            }
+            Self::Resolving(plan, mut resolve) => match resolve.poll()? {
+                Some(addresses) => {
+                    let connecting = Connecting::new(plan.name(), addresses, now);
+                    (Self::Connecting(plan, connecting), true)
+                }
+                None => (Self::Resolving(plan, resolve), false),
+            },
+            Self::Connecting(plan, mut connecting) => {
+                match connecting.poll(registry, token, now)? {
+                    Some(socket) => (plan.connected(socket)?, true),
+                    None => (Self::Connecting(plan, connecting), false),
+                }
+            }
+            Self::Proxy(plan, mut stream, mut proxy) => match proxy.ask(&mut stream)? {
+                true => (plan.through(stream)?, true),
+                false => (Self::Proxy(plan, stream, proxy), false),
+            },
+            Self::Accepted(socket, tls) => {
+                let mut stream = Stream::new(socket).map_err(io)?;
+                stream.register(registry, token).map_err(io)?;
+                match tls {
+                    Some(config) => (Self::Tls(stream, Box::new(Session::server(config)?)), true),
+                    None => (Self::Open(stream, None), true),
+                }
+            }
+            Self::Tls(mut stream, mut tls) => match tls.handshake(&mut stream)? {
+                true => (Self::Open(stream, Some(tls)), true),
+                false => (Self::Tls(stream, tls), false),
+            },
+            Self::Open(..) => (self, false),
+            Self::Failed => {
+                return Err(NetError::Closed {
+                    stage: Stage::Stream,
+                });
+            }
+        })
+    }
+}
+
+impl Plan {
+    /// Host and port of what is connected to first.
+    fn name(&self) -> String {
+        let (host, port) = match &self.target.socks {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.target.host, self.target.port),
+        };
+        match literal(host) {
+            Some(ip) => SocketAddr::new(ip, port).to_string(),
+            None => format!("{host}:{port}"),
+        }
+    }
+
+    fn connected(self, socket: mio::net::TcpStream) -> Result<State, NetError> {
+        let stream =
+            Stream::new(socket).map_err(|error| NetError::from_io(Stage::Connect, error))?;
+        if self.target.socks.is_none() {
+            return self.through(stream);
+        }
+        let mut request = Transmit::default();
+        request.push(socks::request(&self.target.host, self.target.port)?.into());
+        let proxy = Proxy {
+            request,
+            reply: [0; socks::REPLY_LEN],
+            received: 0,
+        };
+        Ok(State::Proxy(self, stream, proxy))
+    }
+
+    fn through(self, stream: Stream) -> Result<State, NetError> {
+        Ok(match self.connector {
+            Some(connector) => State::Tls(stream, Box::new(Session::client(connector)?)),
+            None => State::Open(stream, None),
+        })
+    }
+}
+
+impl Proxy {
+    /// Sends the request and gathers the reply; `true` once the way is open.
+    fn ask(&mut self, stream: &mut Stream) -> Result<bool, NetError> {
+        if write_plain(stream, &mut self.request, Stage::Proxy)? == Write::Blocked {
+            return Ok(false);
+        }
+        while let Some(rest) = self
+            .reply
+            .get_mut(self.received..)
+            .filter(|rest| !rest.is_empty())
+        {
+            match stream.recv(rest) {
+                Ok(0) => {
+                    return Err(NetError::socks("the SOCKS proxy closed the connection"));
+                }
+                Ok(n) => self.received += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(NetError::from_io(Stage::Proxy, error)),
+            }
+        }
+        socks::parse_reply(&self.reply)?;
+        Ok(true)
+    }
+}
+
+fn write_plain(
+    stream: &mut Stream,
+    transmit: &mut Transmit,
+    stage: Stage,
+) -> Result<Write, NetError> {
+    while !transmit.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = transmit.io_slices(&mut slices);
+        match stream.send(&slices[..filled]) {
+            Ok(n) => transmit.advance(n),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Write::Blocked),
+            Err(error) => return Err(NetError::from_io(stage, error)),
+        }
+    }
+    Ok(Write::Drained)
+}
+
+fn io(source: io::Error) -> NetError {
+    NetError::Io {
+        stage: Stage::Stream,
+        source,
+    }
+}

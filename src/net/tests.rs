@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Publisher against listening receiver, over loopback.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver as Channel, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    connection::ConnectionError,
+    interrupt::Interrupt,
+    porter::{ClaimError, Wanted},
+    publisher::{Notice, Overflow, Publisher, PublisherConfig, PushError},
+    queue::QueueLimits,
+    receiver::{ReceiveError, Received, Receiver},
+    stack::Target,
+};
+use crate::protocol::{
+    flv::{Tag, TagKind},
+    rtmp::{
+        auth::{AuthMod, Authenticator},
+        chunk::DecoderLimits,
+        handshake::Style,
+        session::{
+            ClientConfig, EndReason, Refusal, Role, ServerConfig, SessionError, Stage, StopCommands,
+        },
+    },
+};
+
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
+
+fn client(app: &str, stream: &str) -> ClientConfig {
+    ClientConfig {
+        app: app.into(),
+        tc_url: format!("rtmp://127.0.0.1/{app}"),
+        stream: stream.into(),
+        role: Role::Publish {
+            stop: StopCommands::default(),
+        },
+        flash_version: None,
+        page_url: None,
+        swf_url: None,
+        swf: None,
+        connect_arguments: Vec::new(),
+        handshake: Style::Digest,
+        secure_token: None,
+        usher_token: None,
+        authenticator: Authenticator::new("", "", AuthMod::Auto, app),
+        auth_query: None,
+        chunk_size: 65536,
+        limits: DecoderLimits::default(),
+        timeout: Duration::from_secs(5),
+    }
+}
+
+fn wanted(address: SocketAddr, stream: &str) -> Wanted {
+    Wanted {
+        address,
+        app: "live".into(),
+        stream: stream.into(),
+        session: ServerConfig::default(),
+        tls: None,
+    }
+}
+
+fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+fn listen(stream: &str) -> (Receiver, SocketAddr) {
+    let interrupt = Arc::new(Interrupt::new());
+    let receiver = Receiver::listen(wanted(loopback(), stream), interrupt).unwrap();
+    let address = receiver.local_addr().unwrap();
+    (receiver, address)
+}
+
+fn publish(address: SocketAddr, config: ClientConfig) -> (Publisher, Channel<Notice>) {
+    let (sender, notices) = channel();
+    let sender = Mutex::new(sender);
+    let publisher = Publisher::start(
+        Target::new("127.0.0.1", address.port()),
+        config,
+        PublisherConfig {
+            queue: QueueLimits {
+                bytes: 1 << 20,
+                time: Duration::ZERO,
+            },
+            pacing: 0,
+        },
+        move |notice| drop(sender.lock().unwrap().send(notice)),
+    )
+    .unwrap();
+    (publisher, notices)
+}
+
+fn failure(notices: &Channel<Notice>) -> Arc<ConnectionError> {
+    loop {
+        if let Notice::Failed(error) = notices.recv_timeout(PATIENCE.unwrap()).unwrap() {
+            return error;
+        }
+    }
+}
+
+fn tag(index: u32, size: usize) -> Tag {
+    let kind = if index.is_multiple_of(2) {
+        TagKind::Video
+    } else {
+        TagKind::Audio
+    };
+    let body = (0..size)
+        .map(|at| (at as u32 ^ index) as u8)
+        .collect::<Vec<_>>();
+    Tag::new(kind, 1000 + index, &body).unwrap()
+}
+
+#[test]
+fn everything_pushed_arrives_in_order_and_then_the_end() {
+    let (mut receiver, address) = listen("cam");
+    let sent = (0..300)
+        .map(|i| tag(i, (i as usize * 331) % 90_000))
+        .collect::<Vec<_>>();
+    let expected = sent.clone();
+    let reader = thread::spawn(move || {
+        assert!(matches!(
+            receiver.next(PATIENCE).unwrap(),
+            Received::Arrived(who) if who.stream == "cam?key=1" && who.app == "live"
+        ));
+        for expected in expected {
+            match receiver.next(PATIENCE).unwrap() {
+                Received::Media(tag) => assert_eq!(tag, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(
+            receiver.next(PATIENCE).unwrap(),
+            Received::End(EndReason::Unpublished)
+        ));
+    });
+    let (publisher, _notices) = publish(address, client("live", "cam?key=1"));
+    for tag in sent {
+        publisher.push(tag, Overflow::Wait).unwrap();
+    }
+    publisher.finish().unwrap();
+    reader.join().unwrap();
+    let stats = publisher.stats();
+    assert_eq!((stats.sent, stats.dropped, stats.queued_bytes), (300, 0, 0));
+}
+
+#[test]
+fn a_name_in_use_and_unknown_names_are_refused() {
+    let (mut receiver, address) = listen("cam");
+    let (first, notices) = publish(address, client("live", "cam"));
+    assert!(matches!(
+        receiver.next(PATIENCE).unwrap(),
+        Received::Arrived(_)
+    ));
+    while !matches!(
+        notices.recv_timeout(PATIENCE.unwrap()).unwrap(),
+        Notice::Stage(Stage::Running)
+    ) {}
+    for (app, stream, refusal) in [
+        ("live", "cam", Refusal::Busy),
+        ("live", "other", Refusal::NotAuthorized),
+        ("else", "cam", Refusal::Application),
+    ] {
+        let (_second, notices) = publish(address, client(app, stream));
+        match &*failure(&notices) {
+            ConnectionError::Session(SessionError::Refused(status)) => {
+                assert_eq!(status.refusal(), refusal, "{app}/{stream}: {status}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // When the first has left, the name is free again.
+    first.abandon();
+    assert!(matches!(receiver.next(PATIENCE).unwrap(), Received::End(_)));
+    let (_third, _notices) = publish(address, client("live", "cam"));
+    assert!(matches!(
+        receiver.next(PATIENCE).unwrap(),
+        Received::Arrived(_)
+    ));
+}
+
+#[test]
+fn a_place_is_claimed_once_and_given_back() {
+    let (receiver, address) = listen("cam");
+    let again = || Receiver::listen(wanted(address, "cam"), Arc::new(Interrupt::new()));
+    assert!(matches!(
+        again(),
+        Err(ReceiveError::Claim(ClaimError::Taken { .. }))
+    ));
+    let other = Receiver::listen(wanted(address, "other"), Arc::new(Interrupt::new())).unwrap();
+    assert_eq!(other.local_addr(), Some(address));
+    drop((receiver, other));
+    drop(again().unwrap());
+    // The socket is closed with the last claim.
+    TcpListener::bind(address).unwrap();
+    let taken = TcpListener::bind(loopback()).unwrap();
+    let busy = Receiver::listen(
+        wanted(taken.local_addr().unwrap(), "cam"),
+        Arc::new(Interrupt::new()),
+    );
+    assert!(matches!(
+        busy,
+        Err(ReceiveError::Claim(ClaimError::Listen { .. }))
+    ));
+}
+
+#[test]
+fn waiting_ends_when_interrupted() {
+    // Accepts, by way of the backlog, and never says a word.
+    let silent = TcpListener::bind(loopback()).unwrap();
+    let address = silent.local_addr().unwrap();
+    let (publisher, _notices) = publish(address, client("live", "cam"));
+    let publisher = Arc::new(publisher);
+    let pusher = {
+        let publisher = publisher.clone();
+        thread::spawn(move || {
+            loop {
+                match publisher.push(tag(0, 60_000), Overflow::Wait) {
+                    Ok(_) => {}
+                    Err(PushError::Interrupted) => return,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        })
+    };
+    while publisher.stats().queued_bytes < 1 << 20 {
+        thread::yield_now();
+    }
+    publisher.interrupt();
+    pusher.join().unwrap();
+    assert!(matches!(publisher.finish(), Err(PushError::Interrupted)));
+
+    let interrupt = Arc::new(Interrupt::new());
+    let mut receiver = Receiver::listen(wanted(loopback(), "x"), interrupt.clone()).unwrap();
+    let (tell, told) = channel();
+    let reader = thread::spawn(move || {
+        tell.send(()).unwrap();
+        matches!(receiver.next(None), Err(ReceiveError::Interrupted))
+    });
+    told.recv().unwrap();
+    interrupt.set();
+    assert!(reader.join().unwrap());
+}
+
+#[test]
+fn patience_ends() {
+    let (mut receiver, _) = listen("cam");
+    let before = Instant::now();
+    let patience = Duration::from_millis(30);
+    assert!(matches!(
+        receiver.next(Some(patience)).unwrap(),
+        Received::Idle
+    ));
+    assert!(before.elapsed() >= patience);
+}
+
+#[test]
+fn a_server_that_is_silent_or_no_rtmp_server_is_named() {
+    let silent = TcpListener::bind(loopback()).unwrap();
+    let mut config = client("live", "cam");
+    config.timeout = Duration::from_millis(50);
+    let (_publisher, notices) = publish(silent.local_addr().unwrap(), config);
+    assert!(matches!(
+        &*failure(&notices),
+        ConnectionError::Session(SessionError::Timeout(Stage::Handshake))
+    ));
+
+    for (greeting, sentence) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "HTTP"),
+        (&[0x15, 3, 1], "TLS"),
+    ] {
+        let server = TcpListener::bind(loopback()).unwrap();
+        let address = server.local_addr().unwrap();
+        let (_publisher, notices) = publish(address, client("live", "cam"));
+        let (mut socket, _) = server.accept().unwrap();
+        std::io::Write::write_all(&mut socket, greeting).unwrap();
+        assert!(failure(&notices).to_string().contains(sentence));
+    }
+
+    let closing = TcpListener::bind(loopback()).unwrap();
+    let (_publisher, notices) = publish(closing.local_addr().unwrap(), client("live", "cam"));
+    let (mut socket, _) = closing.accept().unwrap();
+    // Read what came: closing earlier would reset.
+    std::io::Read::read_exact(&mut socket, &mut [0; 1537]).unwrap();
+    drop(socket);
+    assert!(matches!(
+        &*failure(&notices),
+        ConnectionError::Closed {
+            stage: Stage::Handshake,
+            ..
+        }
+    ));
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One TLS connection over a [`Stream`].
+//!
+//! rustls reads 4 KiB from its socket at a time. Here a large buffer stands in between, so that a
+//! record of 16 KiB costs a quarter of a recv and not four.
+
+use std::{
+    io::{self, IoSlice, Read as _, Write as _},
+    sync::Arc,
+};
+
+use rustls::{Connection, ServerConfig, ServerConnection};
+
+use super::{
+    Connector,
+    sentence::{closed_in_handshake, first_bytes, sentence},
+};
+use crate::{
+    net::{
+        NetError, Stage,
+        stack::{Read, SLICES, Write},
+        stream::Stream,
+    },
+    protocol::rtmp::{limits, transmit::Transmit},
+};
+
+/// Four records of the largest size.
+const INCOMING: usize = 64 << 10;
+
+pub(in crate::net) struct Session {
+    connection: Connection,
+    connector: Option<Connector>,
+    /// Bytes from the socket that rustls has not seen yet: `incoming[start..end]`.
+    incoming: Box<[u8]>,
+    start: usize,
+    end: usize,
+    anything_came: bool,
+    truncated: bool,
+    /// A failure behind bytes that were handed out first.
+    failure: Option<NetError>,
+}
+
+enum Step {
+    /// rustls got bytes, or learned of their end.
+    Fed,
+    Ended,
+    Blocked,
+}
+
+impl Session {
+    pub(in crate::net) fn client(connector: Connector) -> Result<Self, NetError> {
+        let connection = connector.connection()?;
+        Ok(Self::new(connection.into(), Some(connector)))
+    }
+
+    pub(in crate::net) fn server(config: Arc<ServerConfig>) -> Result<Self, NetError> {
+        let connection =
+            ServerConnection::new(config).map_err(|error| NetError::tls(error.to_string()))?;
+        Ok(Self::new(connection.into(), None))
+    }
+
+    fn new(connection: Connection, connector: Option<Connector>) -> Self {
+        Self {
+            connection,
+            connector,
+            incoming: vec![0; INCOMING].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            anything_came: false,
+            truncated: false,
+            failure: None,
+        }
+    }
+
+    /// Goes on with the handshake; `true` once it is done.
+    pub(in crate::net) fn handshake(&mut self, stream: &mut Stream) -> Result<bool, NetError> {
+        loop {
+            let flushed = match self.flush(stream) {
+                // What the peer said before it hung up tells more than that it did.
+                Err(NetError::Closed { .. }) => true,
+                flushed => flushed?,
+            };
+            if !self.connection.is_handshaking() {
+                return Ok(flushed);
+            }
+            match self.step(stream) {
+                Ok(Step::Fed) => {}
+                Ok(Step::Blocked) => return Ok(false),
+                Ok(Step::Ended) | Err(NetError::Closed { .. }) => {
+                    return Err(closed_in_handshake(
+                        self.anything_came,
+                        self.certificate_missing(),
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(in crate::net) fn read(
+        &mut self,
+        stream: &mut Stream,
+        buf: &mut [u8],
+    ) -> Result<Read, NetError> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let mut filled = 0;
+        let mut fruitless = 0;
+        let end = loop {
+            match self.connection.reader().read(&mut buf[filled..]) {
+                Ok(0) => break Ok(Read::Closed),
+                Ok(n) => {
+                    filled += n;
+                    fruitless = 0;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => fruitless += 1,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.truncated = true;
+                    break Ok(Read::Closed);
+                }
+                Err(error) => break Err(NetError::from_io(Stage::Stream, error)),
+            }
+            if filled == buf.len() {
+                return Ok(Read::Data(filled));
+            }
+            if fruitless > limits::TLS_FRUITLESS_STEPS {
+                break Err(NetError::tls(
+                    "the peer floods the connection with empty TLS records",
+                ));
+            }
+            match self.step(stream) {
+                Ok(Step::Fed | Step::Ended) => {}
+                Ok(Step::Blocked) => break Ok(Read::WouldBlock),
+                Err(error) => break Err(error),
+            }
+        };
+        if self.connection.wants_write() {
+            // A key update wants an answer (RFC 8446 section 4.6.3). If the socket is full or
+            // gone, the next write goes on or tells.
+            let _ = self.flush(stream);
+        }
+        match end {
+            end if filled == 0 => end,
+            Ok(_) => Ok(Read::Data(filled)),
+            Err(failure) => {
+                self.failure = Some(failure);
+                Ok(Read::Data(filled))
+            }
+        }
+    }
+
+    pub(in crate::net) fn write(
+        &mut self,
+        stream: &mut Stream,
+        transmit: &mut Transmit,
+    ) -> Result<Write, NetError> {
+        loop {
+            if !self.flush(stream)? {
+                return Ok(Write::Blocked);
+            }
+            if transmit.is_empty() {
+                return Ok(Write::Drained);
+            }
+            // rustls takes no more than its 64 KiB of outgoing records, so a slow peer does not
+            // have everything encrypted and kept twice.
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = transmit.io_slices(&mut slices);
+            match self.connection.writer().write_vectored(&slices[..filled]) {
+                Ok(0) => {
+                    let error = io::ErrorKind::WriteZero.into();
+                    return Err(NetError::Io {
+                        stage: Stage::Stream,
+                        source: error,
+                    });
+                }
+                Ok(n) => transmit.advance(n),
+                Err(error) => return Err(NetError::from_io(Stage::Stream, error)),
+            }
+        }
+    }
+
+    /// Whether bytes wait for the socket to take them.
+    pub(in crate::net) fn wants_write(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    /// Whether the peer's direction ended without a close_notify.
+    pub(in crate::net) fn truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Says that we will send no more, if the socket takes it now.
+    pub(in crate::net) fn close(&mut self, stream: &mut Stream) {
+        self.connection.send_close_notify();
+        let _ = self.flush(stream);
+    }
+
+    /// Writes finished records; `false` if the socket did not take them all.
+    fn flush(&mut self, stream: &mut Stream) -> Result<bool, NetError> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut Sink(stream)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(NetError::from_io(self.stage(), error)),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives rustls what is there, or gets more of it.
+    fn step(&mut self, stream: &mut Stream) -> Result<Step, NetError> {
+        if self.start == self.end {
+            match stream.recv(&mut self.incoming) {
+                Ok(n) => (self.start, self.end) = (0, n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Step::Blocked);
+                }
+                Err(error) => return Err(NetError::from_io(self.stage(), error)),
+            }
+            if !self.anything_came
+                && let Some(error) = first_bytes(&self.incoming[..self.end])
+            {
+                return Err(error);
+            }
+            self.anything_came |= self.end > 0;
+        }
+        let ended = self.start == self.end;
+        let mut bytes = &self.incoming[self.start..self.end];
+        match self.connection.read_tls(&mut bytes) {
+            // Whatever follows a close_notify is not looked at.
+            Ok(0) => self.start = self.end,
+            Ok(n) => self.start += n,
+            Err(error) => return Err(NetError::from_io(self.stage(), error)),
+        }
+        if let Err(error) = self.connection.process_new_packets() {
+            // The alert tells the peer's operator what ours hears from the error.
+            let _ = self.flush(stream);
+            return Err(sentence(&error, self.certificate_missing()));
+        }
+        Ok(if ended { Step::Ended } else { Step::Fed })
+    }
+
+    fn certificate_missing(&self) -> bool {
+        self.connector
+            .as_ref()
+            .is_some_and(Connector::certificate_missing)
+    }
+
+    fn stage(&self) -> Stage {
+        if self.connection.is_handshaking() {
+            Stage::Tls
+        } else {
+            Stage::Stream
+        }
+    }
+}
+
+struct Sink<'a>(&'a mut Stream);
+
+impl io::Write for Sink<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.send(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.send(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+#
+# Installs what the tests need (scripts/setup.sh) and passes them all: format, lints, unit,
+# integration and documentation tests against real peers on loopback, the documentation, and a
+# build through meson that gst-inspect-1.0 then loads. Stops at the first that fails.
+
+set -eu
+cd "$(dirname "$0")/.."
+
+begun=$(date +%s)
+step() {
+    echo
+    echo "== $(($(date +%s) - begun)) s: $*"
+}
+
+step "what is needed"
+scripts/setup.sh build test
+
+step "format"
+cargo fmt --check
+
+step "lints"
+cargo clippy --locked --all-targets -- -D warnings
+
+if cargo deny --version >/dev/null 2>&1; then
+    step "licences and sources of the dependencies"
+    cargo deny --offline check bans licenses sources
+fi
+
+step "tests"
+cargo test --locked
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+
+step "meson"
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT INT TERM
+# The folder of cargo is shared, so that this does not compile everything a second time.
+meson setup "$build/meson" --buildtype debug --prefix /usr -Dtarget-dir="$PWD/target"
+meson compile -C "$build/meson"
+DESTDIR="$build/root" meson install -C "$build/meson" --no-rebuild
+plugin=$(find "$build/root" -name libgstrtmp.so)
+[ -n "$plugin" ] || { echo "meson installed no libgstrtmp.so" >&2; exit 1; }
+# By the name of the plugin: given a path, gst-inspect-1.0 lists whatever plugin has that name.
+GST_REGISTRY="$build/registry" GST_PLUGIN_PATH="${plugin%/*}" gst-inspect-1.0 rtmp >"$build/details"
+cat "$build/details"
+grep -q "Filename *$plugin$" "$build/details" || { echo "another plugin won" >&2; exit 1; }
+
+step "all passed"
