@@ -44,6 +44,12 @@ pub enum ConnectionError {
         /// TLS ended without a close_notify.
         truncated: bool,
     },
+    /// The server took nothing of what was sent.
+    #[error("the server has taken no data for {after:?}; it is stuck or the network is down")]
+    Stalled {
+        /// For how long.
+        after: Duration,
+    },
     /// The server asked for credentials again and again.
     #[error("the server asks for credentials again and again; user name or password are wrong")]
     TooManyRetries,

@@ -25,6 +25,11 @@ use crate::protocol::{
 /// Bytes handed to the session ahead of the kernel. What is behind them can still be dropped.
 const AHEAD: usize = 256 * 1024;
 
+/// Bytes in the queue at which a caller that can wait does, and at which it goes on: what lies there
+/// is cold in the processor's caches when its turn comes, and delays what a seek would bring.
+const WAIT_AT: usize = 512 * 1024;
+const GO_ON_AT: usize = 128 * 1024;
+
 /// How long a server may take to close after it was told that the stream is over. Closing first
 /// could cut off what it has not read: a reset overtakes data.
 const LINGER: Duration = Duration::from_secs(1);
@@ -93,6 +98,8 @@ pub struct PublisherConfig {
     pub queue: QueueLimits,
     /// Bytes a second the kernel may send at most; 0 for no limit.
     pub pacing: u64,
+    /// How long a server may take nothing while something waits; zero for ever.
+    pub stall_timeout: Duration,
 }
 
 /// See the module's text. Dropping it closes the connection without further ado.
@@ -109,6 +116,7 @@ struct Inner {
     target: Target,
     config: ClientConfig,
     pacing: u64,
+    stall_timeout: Duration,
 }
 
 impl std::fmt::Debug for Inner {
@@ -127,6 +135,14 @@ struct State {
     interrupted: bool,
     sent: u64,
     dropped: u64,
+    stall: Stall,
+}
+
+/// Watches a server that has been sent more than it takes.
+#[derive(Debug, Default)]
+struct Stall {
+    /// Bytes the kernel had taken when progress was last seen, and when that was.
+    progress: Option<(u64, Instant)>,
 }
 
 #[derive(Clone, Debug)]
@@ -160,12 +176,14 @@ impl Publisher {
                 interrupted: false,
                 sent: 0,
                 dropped: 0,
+                stall: Stall::default(),
             }),
             changed: Condvar::new(),
             notify: Box::new(notify),
             target,
             config,
             pacing: publisher.pacing,
+            stall_timeout: publisher.stall_timeout,
         });
         let handle = Reactor::global()?.add(inner.clone());
         Ok(Self { inner, handle })
@@ -177,14 +195,14 @@ impl Publisher {
     /// [`PushError`]; the tag is lost then.
     pub fn push(&self, tag: Tag, overflow: Overflow) -> Result<usize, PushError> {
         let mut state = self.inner.lock();
-        if overflow == Overflow::Wait && state.queue.is_full() {
+        if overflow == Overflow::Wait && (state.queue.is_full() || state.queue.bytes() >= WAIT_AT) {
             state = self
                 .inner
                 .changed
                 .wait_while(state, |state| {
                     !state.interrupted
                         && matches!(state.phase, Phase::Open)
-                        && !state.queue.has_room()
+                        && (!state.queue.has_room() || state.queue.bytes() > GO_ON_AT)
                 })
                 .unwrap_or_else(PoisonError::into_inner);
         }
@@ -202,8 +220,10 @@ impl Publisher {
             Overflow::Drop => state.queue.push_or_drop(tag),
         };
         state.dropped += dropped as u64;
-        // A write that fails will fail again, or be noticed by reading, on the reactor.
-        if state.pump().is_err() {
+        let waited = state.stall.progress.is_some();
+        // A write that fails will fail again, or be noticed by reading, on the reactor, which also
+        // looks after a server that takes nothing.
+        if state.pump().is_err() || (!waited && !state.queue.is_empty()) {
             drop(state);
             self.handle.wake();
         }
@@ -236,7 +256,7 @@ impl Publisher {
 
     /// Says goodbye as far as that takes no waiting: frees the stream's name on the server at once
     /// rather than when it notices the closed socket.
-    pub fn abandon(self) {
+    pub fn abandon(&self) {
         let state = &mut *self.inner.lock();
         if let (Some(connection), Phase::Open) = (&mut state.connection, &state.phase) {
             if connection.unsent() == 0 {
@@ -299,7 +319,7 @@ impl Task for Inner {
                 Connection::open(target, config, io.waker.clone(), io.now)
             });
         }
-        let next = match state.turn(io, self.pacing, &mut notices) {
+        let next = match state.turn(io, self.pacing, self.stall_timeout, &mut notices) {
             Ok(next) => next,
             // Some servers close on FCUnpublish; nothing is left that they could miss.
             Err(_) if state.is_stopped() => {
@@ -326,6 +346,7 @@ impl State {
         &mut self,
         io: &Io<'_>,
         pacing: u64,
+        stall_timeout: Duration,
         notices: &mut Vec<Notice>,
     ) -> Result<Next, ConnectionError> {
         let Some(connection) = &mut self.connection else {
@@ -363,6 +384,7 @@ impl State {
             self.close();
         }
         self.drain(io.now)?;
+        let stalled = self.stalled(io.now, stall_timeout)?;
         let Some(connection) = &self.connection else {
             return Ok(Next::default());
         };
@@ -371,7 +393,10 @@ impl State {
             _ => None,
         };
         Ok(Next {
-            deadline: [connection.deadline(), linger].into_iter().flatten().min(),
+            deadline: [connection.deadline(), linger, stalled]
+                .into_iter()
+                .flatten()
+                .min(),
             on_wake: connection.is_establishing(),
             done: false,
         })
@@ -415,6 +440,35 @@ impl State {
             self.phase = Phase::Lingering(now + LINGER);
         }
         Ok(())
+    }
+
+    /// When a server that takes nothing will have taken nothing for too long.
+    fn stalled(
+        &mut self,
+        now: Instant,
+        patience: Duration,
+    ) -> Result<Option<Instant>, ConnectionError> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(None);
+        };
+        let unsent = connection.unsent() as u64;
+        if unsent == 0 || patience.is_zero() || connection.stage() < Stage::Running {
+            self.stall.progress = None;
+            return Ok(None);
+        }
+        let taken = connection.stats().out_bytes_total - unsent;
+        match self.stall.progress {
+            Some((before, since)) if before == taken => {
+                if now.saturating_duration_since(since) >= patience {
+                    return Err(ConnectionError::Stalled { after: patience });
+                }
+                Ok(Some(since + patience))
+            }
+            _ => {
+                self.stall.progress = Some((taken, now));
+                Ok(Some(now + patience))
+            }
+        }
     }
 
     fn is_stopped(&self) -> bool {

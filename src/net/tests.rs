@@ -92,6 +92,7 @@ fn publish(address: SocketAddr, config: ClientConfig) -> (Publisher, Channel<Not
                 time: Duration::ZERO,
             },
             pacing: 0,
+            stall_timeout: Duration::ZERO,
         },
         move |notice| drop(sender.lock().unwrap().send(notice)),
     )

@@ -26,10 +26,24 @@ const SETTLE: Duration = Duration::from_millis(1500);
 #[derive(Debug, Default)]
 struct Watch {
     running: AtomicUsize,
-    errors: AtomicUsize,
+    /// Pipelines that failed or ended.
+    failed: AtomicUsize,
+    complaint: Mutex<String>,
     window: AtomicBool,
     bytes: AtomicU64,
     ages: Mutex<Vec<u64>>,
+}
+
+impl Watch {
+    fn check(&self, count: usize) -> Result<(), String> {
+        match self.failed.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            failed => {
+                let why = self.complaint.lock().map(|c| c.clone()).unwrap_or_default();
+                Err(format!("{failed} of {count} pipelines failed: {why}"))
+            }
+        }
+    }
 }
 
 /// `many-plays DESCRIPTION COUNT SECONDS`
@@ -39,10 +53,10 @@ pub(super) fn plays(args: &[String]) -> Result<(), String> {
     };
     let (count, window) = numbers(count, window)?;
     let watch = Arc::new(Watch::default());
-    let pipelines = start(description, count, &watch)?;
+    let _pipelines = start(description, count, &watch)?;
     wait_for(count, &watch, || {})?;
     let figures = measure_window(window, &watch, std::thread::sleep);
-    finish(figures, count, window, &watch, &pipelines)
+    finish(figures, count, window, &watch)
 }
 
 /// `many-sinks DESCRIPTION COUNT SECONDS FLV header|headless`: feeds the FLV file, round and round and at its own
@@ -63,7 +77,7 @@ pub(super) fn sinks(args: &[String]) -> Result<(), String> {
     let mut feeder = Feeder::new(&flv, header == "header", sources);
     wait_for(count, &watch, || feeder.run_for(Duration::from_millis(20)))?;
     let figures = measure_window(window, &watch, |time| feeder.run_for(time));
-    finish(figures, count, window, &watch, &pipelines)
+    finish(figures, count, window, &watch)
 }
 
 fn numbers(count: &str, window: &str) -> Result<(usize, Duration), String> {
@@ -98,12 +112,21 @@ fn start(
         });
         let seen = Arc::clone(watch);
         let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+        let failed = AtomicBool::new(false);
         bus.set_sync_handler(move |_, message| {
-            if matches!(
-                message.type_(),
-                gst::MessageType::Error | gst::MessageType::Eos
-            ) {
-                seen.errors.fetch_add(1, Ordering::Relaxed);
+            let why = match message.view() {
+                gst::MessageView::Error(error) => error.error().to_string(),
+                gst::MessageView::Eos(_) => "it ended".to_owned(),
+                _ => return gst::BusSyncReply::Drop,
+            };
+            // The first word tells; what follows are consequences.
+            if let Ok(mut complaint) = seen.complaint.lock()
+                && complaint.is_empty()
+            {
+                *complaint = why;
+            }
+            if !failed.swap(true, Ordering::Relaxed) {
+                seen.failed.fetch_add(1, Ordering::Relaxed);
             }
             gst::BusSyncReply::Drop
         });
@@ -133,6 +156,7 @@ fn wait_for(count: usize, watch: &Watch, mut meanwhile: impl FnMut()) -> Result<
             let got = watch.running.load(Ordering::Relaxed);
             return Err(format!("only {got} of {count} run after {PATIENCE:?}"));
         }
+        watch.check(count)?;
         meanwhile();
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -158,13 +182,7 @@ fn own_cpu() -> f64 {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
-fn finish(
-    percent: f64,
-    count: usize,
-    window: Duration,
-    watch: &Watch,
-    pipelines: &[gst::Pipeline],
-) -> Result<(), String> {
+fn finish(percent: f64, count: usize, window: Duration, watch: &Watch) -> Result<(), String> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(|e| e.to_string())?;
     let field = |name: &str| {
         let line = status.lines().find_map(|l| l.strip_prefix(name));
@@ -188,10 +206,7 @@ fn finish(
         }
     }
     println!("{line}");
-    let errors = watch.errors.load(Ordering::Relaxed);
-    if errors > 0 {
-        return Err(format!("{errors} of {} pipelines failed", pipelines.len()));
-    }
+    watch.check(count)?;
     // Teardown is another section's subject, and librtmp's may hang.
     std::process::exit(0);
 }

@@ -23,16 +23,24 @@ pub(super) fn whose(args: &[String]) -> Result<(), String> {
 pub(super) fn first_buffer(args: &[String]) -> Result<(), String> {
     let pipeline = launch(args.first().ok_or("first-buffer DESCRIPTION")?)?;
     let (tx, rx) = channel();
+    let first = tx.clone();
     pad(&pipeline)?.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        let _ = tx.send(Instant::now());
+        let _ = first.send(Ok(Instant::now()));
         gst::PadProbeReturn::Remove
+    });
+    let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Error(error) = message.view() {
+            let _ = tx.send(Err(error.error().to_string()));
+        }
+        gst::BusSyncReply::Drop
     });
     let wrong = |e: gst::StateChangeError| e.to_string();
     pipeline.set_state(gst::State::Ready).map_err(wrong)?;
     let started = Instant::now();
     pipeline.set_state(gst::State::Playing).map_err(wrong)?;
     let first = rx.recv_timeout(Duration::from_secs(10));
-    let first = first.map_err(|_| "no buffer in 10 s".to_owned())?;
+    let first = first.map_err(|_| "no buffer in 10 s".to_owned())??;
     println!("ms={}", (first - started).as_secs_f64() * 1000.0);
     std::io::stdout().flush().map_err(|e| e.to_string())?;
     pipeline.set_state(gst::State::Null).map_err(wrong)?;

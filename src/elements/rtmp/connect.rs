@@ -42,6 +42,7 @@ impl Settings {
     /// # Errors
     /// A setting that makes no sense.
     pub(super) fn target(&self, element: &gst::Element) -> Result<Target, Failure> {
+        self.check_location()?;
         let proxy = self
             .socks_proxy
             .as_deref()
@@ -60,6 +61,16 @@ impl Settings {
             connect_timeout: *self.timeout,
             ..Target::new(self.host.as_str(), self.port())
         })
+    }
+
+    /// What was wrong with the location, if it could not be taken.
+    pub(super) fn check_location(&self) -> Result<(), Failure> {
+        match &self.location_refused {
+            None => Ok(()),
+            Some(reason) => Err(Failure::settings(&format!(
+                "The location cannot be used: {reason}."
+            ))),
+        }
     }
 
     fn client_tls(&self, element: Option<&gst::Element>) -> ClientTls {
@@ -195,6 +206,7 @@ impl Settings {
     /// # Errors
     /// A setting that makes no sense.
     pub(super) fn wanted(&self) -> Result<Wanted, Failure> {
+        self.check_location()?;
         let tls = match (*self.scheme, &self.tls_certificate) {
             (Scheme::Rtmp, _) => None,
             (Scheme::Rtmps, None) => {

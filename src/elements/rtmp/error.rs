@@ -72,6 +72,9 @@ impl Failure {
                 };
                 Some(Self::new(code, sentence(error), stage_name(*stage)))
             }
+            ConnectionError::Stalled { .. } => {
+                Some(Self::new(running(role), sentence(error), "stream"))
+            }
             ConnectionError::TooManyRetries => Some(Self::new(
                 ResourceError::NotAuthorized,
                 sentence(error),
@@ -164,18 +167,30 @@ impl Failure {
     /// Puts the error on the bus. The details structure is `rtmp-error` with the strings `host`,
     /// `stage` and, where the server gave a reason, `server-code`.
     pub(super) fn post(&self, element: &gst::Element, settings: &Settings) {
-        let details = gst::Structure::builder("rtmp-error")
-            .field("host", settings.host.as_str())
-            .field("stage", self.stage)
-            .field_if_some("server-code", self.server_code.as_deref())
-            .build();
         gst::element_error!(
             element,
             self.code,
             ("{}", self.sentence),
             ["{} at stage {}", settings.location(), self.stage],
-            details: details
+            details: self.details(settings)
         );
+    }
+
+    /// The error for a virtual method that posts what it is handed.
+    pub(super) fn into_message(self, settings: &Settings) -> gst::ErrorMessage {
+        gst::error_msg!(
+            self.code,
+            ("{}", self.sentence),
+            ["{}", settings.location()]
+        )
+    }
+
+    fn details(&self, settings: &Settings) -> gst::Structure {
+        gst::Structure::builder("rtmp-error")
+            .field("host", settings.host.as_str())
+            .field("stage", self.stage)
+            .field_if_some("server-code", self.server_code.as_deref())
+            .build()
     }
 }
 

@@ -30,7 +30,13 @@ pub(super) fn set(
             "the location cannot change while the element runs, set the element to READY first",
         ));
     }
-    settings.set_location(location)
+    let result = settings.set_location(location);
+    // A property cannot be refused: whoever goes on all the same is told when the element starts.
+    settings.location_refused = result
+        .as_ref()
+        .err()
+        .map(|error| error.message().to_owned());
+    result
 }
 
 /// The location that a property value holds.

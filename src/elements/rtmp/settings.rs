@@ -73,6 +73,8 @@ pub(super) struct Settings {
     // Where.
     /// As it was set, to be cut again when `url_split` changes.
     pub(super) located: Option<Secret>,
+    /// Why the last location was not taken.
+    pub(super) location_refused: Option<String>,
     pub(super) mode: Mode,
     pub(super) scheme: Layered<Scheme>,
     pub(super) host: Layered<String>,
@@ -138,6 +140,7 @@ impl Settings {
     pub(super) fn new(role: Role) -> Self {
         Self {
             located: None,
+            location_refused: None,
             mode: Mode::default(),
             scheme: Layered::new(Scheme::default()),
             host: Layered::new("localhost".to_owned()),

@@ -7,18 +7,26 @@ use std::time::Duration;
 
 use glib::prelude::*;
 
+use crate::protocol::rtmp::session::LinkStats;
+
 /// How far the element is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
     /// Nothing was begun, or everything has ended.
     #[default]
     Idle,
+    /// On the way to a running stream.
+    Connecting,
+    /// The stream runs.
+    Streaming,
 }
 
 impl State {
     fn name(self) -> &'static str {
         match self {
             Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Streaming => "streaming",
         }
     }
 }
@@ -46,6 +54,18 @@ pub(super) struct Stats {
 }
 
 impl Stats {
+    /// Takes over the counters of a connection.
+    pub(super) fn set_link(&mut self, link: LinkStats) {
+        self.in_chunk_size = link.in_chunk_size;
+        self.out_chunk_size = link.out_chunk_size;
+        self.in_window_ack_size = link.in_window_ack_size;
+        self.out_window_ack_size = link.out_window_ack_size;
+        self.in_bytes_total = link.in_bytes_total;
+        self.out_bytes_total = link.out_bytes_total;
+        self.in_bytes_acked = link.in_bytes_acked;
+        self.out_bytes_acked = link.out_bytes_acked;
+    }
+
     /// As applications get it.
     pub(super) fn to_structure(&self) -> gst::Structure {
         gst::Structure::builder("GstRtmpConnectionStats")

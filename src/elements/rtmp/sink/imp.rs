@@ -2,39 +2,255 @@
 
 //! The class behind [`RtmpSink`](super::RtmpSink).
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-
-use glib::subclass::{Signal, prelude::*};
-use gst::{prelude::*, subclass::prelude::*};
-use gst_base::subclass::prelude::*;
-
-use crate::elements::rtmp::{
-    AUTHOR, PROTOCOLS,
-    error::Failure,
-    location,
-    properties::Table,
-    settings::{Role, Settings},
-    signals,
-    stats::Stats,
+use std::sync::{
+    Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+use bytes::Bytes;
+use glib::subclass::{Signal, prelude::*};
+use gst::{prelude::*, subclass::prelude::*};
+use gst_base::{prelude::*, subclass::prelude::*};
+
+use super::{notices::Notices, outlet::Outlet};
+use crate::{
+    elements::rtmp::{
+        AUTHOR, PROTOCOLS,
+        error::Failure,
+        kinds::QueuePolicy,
+        location,
+        properties::Table,
+        settings::{Role, Settings},
+        signals,
+        stats::{State, Stats},
+    },
+    net::{
+        connection::ConnectionError,
+        interrupt::Interrupt,
+        publisher::{Overflow, Publisher, PublisherConfig, PushError},
+        queue::QueueLimits,
+    },
+    protocol::{
+        flv::{FlvError, Tag},
+        rtmp::session::Stage,
+    },
+};
+
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("rtmpsink", gst::DebugColorFlags::empty(), Some("RTMP sink"))
 });
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RtmpSink {
-    settings: Mutex<Settings>,
+    settings: Mutex<Option<Settings>>,
+    /// Cloned out for every use; what waits, waits without this lock.
+    publisher: Mutex<Option<Arc<Publisher>>>,
+    /// What the streaming thread alone uses.
+    streaming: Mutex<Streaming>,
+    /// Ends the wait for a SWF file.
+    interrupt: Interrupt,
+    notices: Arc<Notices>,
+    /// One failure is one message, whichever thread sees it first.
+    failed: AtomicBool,
+    media_timestamp: Mutex<Option<u32>>,
+}
+
+#[derive(Debug, Default)]
+struct Streaming {
+    outlet: Outlet,
+    overflow: Option<Overflow>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RtmpSink {
-    fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with_settings<T>(&self, work: impl FnOnce(&mut Settings) -> T) -> T {
+        work(lock(&self.settings).get_or_insert_with(|| Settings::new(Role::Sink)))
     }
 
     fn set_location(&self, location: &str) -> Result<(), glib::Error> {
-        location::set(self.obj().upcast_ref(), &mut self.settings(), location)
+        let obj = self.obj();
+        self.with_settings(|settings| location::set(obj.upcast_ref(), settings, location))
             .inspect_err(|err| gst::error!(CAT, imp = self, "Location refused: {err}"))
+    }
+
+    /// Begins to connect; waits for nothing but a SWF file that has to be verified.
+    fn connect(&self) -> Result<Arc<Publisher>, Option<Failure>> {
+        let settings = self.with_settings(|settings| settings.clone());
+        let swf = settings.swf(&self.interrupt)?;
+        let target = settings.target(self.obj().upcast_ref())?;
+        let config = settings.client_config(Role::Sink, swf)?;
+        gst::info!(CAT, imp = self, "Connecting to {}", settings.location());
+        let publisher = PublisherConfig {
+            queue: QueueLimits {
+                bytes: settings.queue_bytes as usize,
+                time: settings.queue_time,
+            },
+            pacing: u64::from(settings.peak_kbps) * 1000 / 8,
+            stall_timeout: settings.stall_timeout,
+        };
+        let (notices, element) = (self.notices.clone(), self.obj().downgrade());
+        self.notices.begin(self.obj().upcast_ref());
+        let publisher = Publisher::start(target, config, publisher, move |notice| {
+            notices.tell(&element, notice);
+        })
+        .map_err(|error| Failure::settings(&format!("There are no resources left: {error}.")))?;
+        let publisher = Arc::new(publisher);
+        *lock(&self.publisher) = Some(publisher.clone());
+        Ok(publisher)
+    }
+
+    /// The publication, begun now if it was not before.
+    fn publisher(&self) -> Result<Arc<Publisher>, gst::FlowError> {
+        let known = lock(&self.publisher).clone();
+        match known.map_or_else(|| self.connect(), Ok) {
+            Ok(publisher) => Ok(publisher),
+            Err(None) => Err(gst::FlowError::Flushing),
+            Err(Some(failure)) => {
+                self.fail(&failure);
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
+    fn fail(&self, failure: &Failure) {
+        if !self.failed.swap(true, Ordering::SeqCst) {
+            let settings = self.with_settings(|settings| settings.clone());
+            failure.post(self.obj().upcast_ref(), &settings);
+        }
+    }
+
+    /// Posts why a connection failed.
+    pub(super) fn fail_connection(&self, error: &ConnectionError) {
+        if let Some(failure) = Failure::connection(Role::Sink, error) {
+            self.fail(&failure);
+        }
+    }
+
+    fn send(
+        &self,
+        publisher: &Publisher,
+        tag: Tag,
+        overflow: Overflow,
+    ) -> Result<(), gst::FlowError> {
+        let timestamp = tag.timestamp();
+        match publisher.push(tag, overflow) {
+            Ok(0) => {
+                *lock(&self.media_timestamp) = Some(timestamp);
+                Ok(())
+            }
+            Ok(dropped) => {
+                self.overflowed(publisher, dropped);
+                Ok(())
+            }
+            Err(error) => Err(self.push_failed(error)),
+        }
+    }
+
+    fn push_failed(&self, error: PushError) -> gst::FlowError {
+        match error {
+            PushError::Interrupted => gst::FlowError::Flushing,
+            PushError::Failed(error) => {
+                self.fail_connection(&error);
+                gst::FlowError::Error
+            }
+        }
+    }
+
+    /// The network is slower than the encoder: tells the application, asks the encoder for less and
+    /// for a key frame to go on from.
+    fn overflowed(&self, publisher: &Publisher, dropped: usize) {
+        let stats = publisher.stats();
+        let obj = self.obj();
+        gst::warning!(
+            CAT,
+            imp = self,
+            "The network is too slow: {dropped} tags dropped, {} in all",
+            stats.dropped
+        );
+        let structure = gst::Structure::builder("rtmp-dropped")
+            .field("tags", dropped as u64)
+            .field("total", stats.dropped)
+            .build();
+        let _ = obj.post_message(gst::message::Element::builder(structure).src(&*obj).build());
+        let pad = obj.sink_pad();
+        let running_time = obj.current_running_time();
+        let jitter = running_time.unwrap_or_default().nseconds() as i64;
+        let qos = gst::event::Qos::builder(gst::QOSType::Overflow, 2.0, jitter)
+            .timestamp(running_time)
+            .build();
+        pad.push_event(qos);
+        // What gst_video_event_new_upstream_force_key_unit() makes, without its library.
+        let key_unit = gst::Structure::builder("GstForceKeyUnit")
+            .field("running-time", None::<gst::ClockTime>)
+            .field("all-headers", false)
+            .field("count", 0u32)
+            .build();
+        pad.push_event(gst::event::CustomUpstream::new(key_unit));
+    }
+
+    fn flv_failed(&self, error: &FlvError) -> gst::FlowError {
+        if !self.failed.swap(true, Ordering::SeqCst) {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::WrongType,
+                ("What comes in is no FLV ({error}); put flvmux streamable=true before this element.")
+            );
+        }
+        gst::FlowError::Error
+    }
+
+    /// Whether to wait for a slow network or to drop: live media cannot wait.
+    fn overflow(&self) -> Overflow {
+        match self.with_settings(|settings| settings.queue_policy) {
+            QueuePolicy::Block => Overflow::Wait,
+            QueuePolicy::Drop => Overflow::Drop,
+            QueuePolicy::Auto => {
+                let mut query = gst::query::Latency::new();
+                let live = self.obj().sink_pad().peer_query(&mut query) && query.result().0;
+                if live { Overflow::Drop } else { Overflow::Wait }
+            }
+        }
+    }
+
+    /// Waits until a tag of an untimed stream is due.
+    fn wait_until_due(&self, outlet: &mut Outlet, tag: &Tag) -> Result<(), gst::FlowError> {
+        let obj = self.obj();
+        if !obj.is_sync() {
+            return Ok(());
+        }
+        let Some(now) = obj.current_running_time() else {
+            return Ok(());
+        };
+        match outlet.due(tag, now) {
+            Some(due) if due > now => obj.wait(due).0.map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let mut stats = Stats::default();
+        let publisher = lock(&self.publisher).clone();
+        if let Some(publisher) = publisher {
+            let figures = publisher.stats();
+            stats.set_link(figures.link);
+            stats.state = match figures.stage {
+                Some(Stage::Running) => State::Streaming,
+                Some(Stage::Stopped) | None => State::Idle,
+                Some(_) => State::Connecting,
+            };
+            stats.connect_time = figures.connect_time;
+            stats.round_trip_time = figures.round_trip;
+            stats.tags = figures.sent;
+            stats.dropped_tags = figures.dropped;
+            stats.queue_level_bytes = figures.queued_bytes as u64;
+            stats.queue_level_time = figures.queued_time;
+        }
+        let timestamp = *lock(&self.media_timestamp);
+        stats.media_timestamp = timestamp.map(|ms| std::time::Duration::from_millis(ms.into()));
+        stats.to_structure()
     }
 }
 
@@ -44,12 +260,6 @@ impl ObjectSubclass for RtmpSink {
     type Type = super::RtmpSink;
     type ParentType = gst_base::BaseSink;
     type Interfaces = (gst::URIHandler,);
-
-    fn new() -> Self {
-        Self {
-            settings: Mutex::new(Settings::new(Role::Sink)),
-        }
-    }
 }
 
 impl ObjectImpl for RtmpSink {
@@ -64,9 +274,8 @@ impl ObjectImpl for RtmpSink {
     }
 
     fn property(&self, id: usize, _pspec: &glib::ParamSpec) -> glib::Value {
-        Table::of(Role::Sink)
-            .get(&self.settings(), id)
-            .unwrap_or_else(|| Stats::default().to_structure().to_value())
+        self.with_settings(|settings| Table::of(Role::Sink).get(settings, id))
+            .unwrap_or_else(|| self.stats().to_value())
     }
 
     fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -75,7 +284,7 @@ impl ObjectImpl for RtmpSink {
             "location" => {
                 let _ = self.set_location(location::of(value));
             }
-            _ => Table::of(Role::Sink).set(&mut self.settings(), id, value),
+            _ => self.with_settings(|settings| Table::of(Role::Sink).set(settings, id, value)),
         }
     }
 }
@@ -111,11 +320,110 @@ impl ElementImpl for RtmpSink {
 }
 
 impl BaseSinkImpl for RtmpSink {
-    fn render(&self, _buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let settings = self.settings().clone();
-        Failure::settings("Not connected.").post(self.obj().upcast_ref(), &settings);
-        Err(gst::FlowError::Error)
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        self.failed.store(false, Ordering::SeqCst);
+        *lock(&self.streaming) = Streaming::default();
+        *lock(&self.media_timestamp) = None;
+        let (at_once, verify) =
+            self.with_settings(|settings| (settings.async_connect, *settings.swf_verify));
+        // A SWF file has to be fetched first, which waits: that is for the streaming thread.
+        if at_once
+            && !verify
+            && let Err(Some(failure)) = self.connect()
+        {
+            let settings = self.with_settings(|settings| settings.clone());
+            return Err(failure.into_message(&settings));
+        }
+        Ok(())
     }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let publisher = lock(&self.publisher).take();
+        if let Some(publisher) = publisher {
+            publisher.abandon();
+        }
+        self.notices.end(self.obj().upcast_ref());
+        *lock(&self.streaming) = Streaming::default();
+        Ok(())
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.interrupt.set();
+        let publisher = lock(&self.publisher).clone();
+        publisher.iter().for_each(|publisher| publisher.interrupt());
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.interrupt.clear();
+        let publisher = lock(&self.publisher).clone();
+        publisher.iter().for_each(|publisher| publisher.resume());
+        Ok(())
+    }
+
+    fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let headers = caps
+            .structure(0)
+            .and_then(|structure| structure.get::<gst::Array>("streamheader").ok())
+            .unwrap_or_default();
+        let headers = headers
+            .iter()
+            .filter_map(|value| value.get::<gst::Buffer>().ok())
+            .filter_map(|buffer| bytes_of(&buffer));
+        lock(&self.streaming).outlet.set_headers(headers);
+        self.parent_set_caps(caps)
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let publisher = self.publisher()?;
+        let streaming = &mut *lock(&self.streaming);
+        let overflow = *streaming.overflow.get_or_insert_with(|| self.overflow());
+        let timed = buffer.dts_or_pts().is_some();
+        let Some(bytes) = bytes_of(buffer) else {
+            gst::element_imp_error!(self, gst::ResourceError::Read, ["Cannot map a buffer."]);
+            return Err(gst::FlowError::Error);
+        };
+        let outlet = &mut streaming.outlet;
+        outlet.push(bytes);
+        while let Some(tag) = outlet.next().map_err(|error| self.flv_failed(&error))? {
+            for header in outlet.due_headers() {
+                self.send(&publisher, header, overflow)?;
+            }
+            if !timed {
+                self.wait_until_due(outlet, &tag)?;
+            }
+            self.send(&publisher, tag, overflow)?;
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Eos(_) => {
+                let publisher = lock(&self.publisher).clone();
+                if let Some(publisher) = publisher
+                    && let Err(error) = publisher.finish()
+                {
+                    let _ = self.push_failed(error);
+                    return false;
+                }
+                gst::info!(
+                    CAT,
+                    imp = self,
+                    "The stream has ended, the server has it all"
+                );
+            }
+            gst::EventView::FlushStop(_) => lock(&self.streaming).outlet.reset(),
+            _ => {}
+        }
+        self.parent_event(event)
+    }
+}
+
+/// The bytes of a buffer, without a copy where it is in one piece.
+fn bytes_of(buffer: &gst::Buffer) -> Option<Bytes> {
+    let map = buffer.clone().into_mapped_buffer_readable().ok()?;
+    Some(Bytes::from_owner(map))
 }
 
 impl URIHandlerImpl for RtmpSink {
@@ -126,7 +434,7 @@ impl URIHandlerImpl for RtmpSink {
     }
 
     fn uri(&self) -> Option<String> {
-        Some(self.settings().location())
+        Some(self.with_settings(|settings| settings.location()))
     }
 
     fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {

@@ -3,6 +3,8 @@
 //! `rtmpsink`.
 
 mod imp;
+mod notices;
+mod outlet;
 
 glib::wrapper! {
     /// `rtmpsink` (also `rsrtmpsink`) publishes FLV to an RTMP server.

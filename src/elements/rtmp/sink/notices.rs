@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the network's thread has to say, brought to the bus in order and from a thread that may wait:
+//! an application's synchronous bus handler must not hold up other sinks.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use gst::{prelude::*, subclass::prelude::*};
+
+use super::{RtmpSink, imp::CAT};
+use crate::{net::publisher::Notice, protocol::rtmp::session::Stage};
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    waiting: Mutex<VecDeque<Notice>>,
+    /// Held while notices go out, so that they do so one after another.
+    door: Mutex<()>,
+    /// Whether a `connect` progress is open.
+    connecting: Mutex<bool>,
+}
+
+impl Notices {
+    /// Says that a connection is being made.
+    pub(super) fn begin(&self, element: &gst::Element) {
+        *lock(&self.connecting) = true;
+        progress(
+            element,
+            gst::ProgressType::Start,
+            "Connecting to the server",
+        );
+    }
+
+    /// Says that the element stopped, if it did so in the middle of connecting.
+    pub(super) fn end(&self, element: &gst::Element) {
+        lock(&self.waiting).clear();
+        if std::mem::take(&mut *lock(&self.connecting)) {
+            progress(
+                element,
+                gst::ProgressType::Canceled,
+                "Stopped while connecting",
+            );
+        }
+    }
+
+    /// Takes a notice without waiting.
+    pub(super) fn tell(self: &Arc<Self>, element: &glib::WeakRef<RtmpSink>, notice: Notice) {
+        let Some(element) = element.upgrade() else {
+            return;
+        };
+        lock(&self.waiting).push_back(notice);
+        let notices = self.clone();
+        element.call_async(move |element| {
+            let _door = lock(&notices.door);
+            loop {
+                let Some(notice) = lock(&notices.waiting).pop_front() else {
+                    return;
+                };
+                notices.pass_on(element, notice);
+            }
+        });
+    }
+
+    fn pass_on(&self, element: &RtmpSink, notice: Notice) {
+        match notice {
+            Notice::Stage(Stage::Running) => {
+                gst::info!(CAT, obj = element, "The server takes the stream");
+                *lock(&self.connecting) = false;
+                progress(
+                    element.upcast_ref(),
+                    gst::ProgressType::Complete,
+                    "On the air",
+                );
+            }
+            Notice::Stage(stage) => {
+                gst::debug!(CAT, obj = element, "Waiting for the server: {stage}");
+                let text = format!("Waiting for the server: {stage}");
+                progress(element.upcast_ref(), gst::ProgressType::Continue, &text);
+            }
+            Notice::Status(status) if status.is_error() || status.level == "warning" => {
+                gst::warning!(CAT, obj = element, "{status:?}");
+            }
+            Notice::Status(status) => gst::debug!(CAT, obj = element, "{status:?}"),
+            Notice::ReconnectRequest {
+                tc_url,
+                description,
+            } => {
+                gst::warning!(
+                    CAT,
+                    obj = element,
+                    "The server asks to be left for {tc_url:?} and is not: {description}"
+                );
+            }
+            Notice::Failed(error) => {
+                if std::mem::take(&mut *lock(&self.connecting)) {
+                    progress(
+                        element.upcast_ref(),
+                        gst::ProgressType::Error,
+                        &error.to_string(),
+                    );
+                }
+                element.imp().fail_connection(&error);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn progress(element: &gst::Element, kind: gst::ProgressType, text: &str) {
+    let message = gst::message::Progress::builder(kind, "connect", text)
+        .src(element)
+        .build();
+    // A bus that takes no message belongs to an element that nobody listens to.
+    let _ = element.post_message(message);
+}
