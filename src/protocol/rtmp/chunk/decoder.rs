@@ -44,9 +44,14 @@ pub struct Decoder {
     limits: DecoderLimits,
     chunk_size: usize,
     state: State,
+    /// Bytes taken for the rest of a header that turned out to be payload.
+    held: Vec<u8>,
     small: [Option<Box<ChunkStream>>; SMALL_CSIDS],
     large: HashMap<u32, Box<ChunkStream>>,
+    /// Bytes of payload in unfinished messages.
     in_flight: usize,
+    /// Room that was made for unfinished messages in advance.
+    reserved: usize,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,8 @@ struct ChunkStream {
     stream_id: u32,
     /// The message under way.
     partial: Option<BytesMut>,
+    /// What of it counts as reserved.
+    reserved: usize,
     /// The longest message that did arrive here: what this stream may claim in advance.
     proven: usize,
     continuation: Continuation,
@@ -89,6 +96,14 @@ enum Continuation {
     Omits,
 }
 
+impl ChunkStream {
+    /// Bytes of payload of the message under way.
+    fn have(&self) -> usize {
+        let partial = self.partial.as_ref().map_or(0, BytesMut::len);
+        partial.saturating_sub(HEAD)
+    }
+}
+
 impl Decoder {
     /// A decoder at the start of a chunk stream.
     pub fn new(limits: DecoderLimits) -> Self {
@@ -96,9 +111,11 @@ impl Decoder {
             limits,
             chunk_size: DEFAULT_CHUNK_SIZE,
             state: BETWEEN,
+            held: Vec::new(),
             small: std::array::from_fn(|_| None),
             large: HashMap::new(),
             in_flight: 0,
+            reserved: 0,
         }
     }
 
@@ -120,9 +137,14 @@ impl Decoder {
 
     /// Follows the peer's Abort Message: forgets the message under way on `csid`, if there is one.
     pub fn abort(&mut self, csid: u32) {
-        if let Some(partial) = self.stream(csid).and_then(|stream| stream.partial.take()) {
-            self.in_flight -= partial.len();
-        }
+        let Some(stream) = self.stream(csid) else {
+            return;
+        };
+        let have = stream.have();
+        let reserved = std::mem::take(&mut stream.reserved);
+        stream.partial = None;
+        self.in_flight -= have;
+        self.reserved -= reserved;
     }
 
     /// Reads from the front of `input` up to the end of the next message.
@@ -131,19 +153,31 @@ impl Decoder {
     /// is of no further use.
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkError> {
         loop {
-            match self.state {
-                State::Header { .. } => {
-                    if !self.header(input)? {
-                        return Ok(None);
-                    }
-                }
-                State::Payload { csid, left } => {
-                    let message = self.payload(csid, left, input)?;
-                    if message.is_some() || input.is_empty() {
-                        return Ok(message);
-                    }
-                }
+            let message = if self.held.is_empty() {
+                self.step(input)?
+            } else {
+                let held = std::mem::take(&mut self.held);
+                let mut rest = held.as_slice();
+                let message = self.step(&mut rest)?;
+                self.held.extend_from_slice(rest);
+                message
+            };
+            if message.is_some() || (input.is_empty() && self.held.is_empty()) {
+                return Ok(message);
             }
+        }
+    }
+
+    /// Reads at most one chunk.
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkError> {
+        if matches!(self.state, State::Header { .. }) && !self.header(input)? {
+            return Ok(None);
+        }
+        match self.state {
+            State::Payload { csid, left } if self.held.is_empty() => {
+                self.payload(csid, left, input)
+            }
+            _ => Ok(None),
         }
     }
 
@@ -167,7 +201,10 @@ impl Decoder {
         let known = len + take;
         match self.parse_header(bytes.get(..known).unwrap_or_default())? {
             Some((csid, left, used)) => {
-                // `used` is over `len`: otherwise the bytes of the last call had sufficed.
+                // The bytes of the last calls had sufficed, were they not awaited for an extended
+                // timestamp that is none: then they are payload.
+                self.held
+                    .extend_from_slice(bytes.get(used..len).unwrap_or_default());
                 *input = input.get(used.saturating_sub(len)..).unwrap_or_default();
                 self.state = State::Payload { csid, left };
                 Ok(true)
@@ -296,11 +333,7 @@ impl Decoder {
             stream.stream_id = next.stream_id;
             stream.partial = Some(BytesMut::new());
         }
-        let have = stream
-            .partial
-            .as_ref()
-            .map_or(0, |p| p.len().saturating_sub(HEAD));
-        let left = (stream.length - have).min(chunk_size);
+        let left = (stream.length - stream.have()).min(chunk_size);
         Ok(Some((csid, left, used)))
     }
 
@@ -315,29 +348,33 @@ impl Decoder {
         let take = left.min(input.len());
         let (body, rest) = input.split_at(take);
 
-        let in_flight = self.in_flight;
+        let in_flight = self.in_flight + take;
+        if in_flight > limit {
+            return Err(ChunkError::TooMuchInFlight { limit });
+        }
+        let mut reserved = self.reserved;
         let Some(stream) = self.stream(csid) else {
             return Ok(None);
         };
         let length = stream.length;
         let partial = stream.partial.get_or_insert_default();
-        let before = partial.len();
-        if before == 0 {
-            // Memory comes for bytes that are here, or for as many as once came on this stream.
+        if partial.is_empty() {
+            // Memory comes for bytes that are here, or for as many as once came on this stream; of
+            // all that comes before its bytes there is no more than what may be in flight.
             let room = length.min(input.len().max(stream.proven));
-            partial.reserve(HEAD + room + TAIL);
+            if reserved + room <= limit {
+                stream.reserved = room;
+                reserved += room;
+            }
+            partial.reserve(HEAD + stream.reserved.max(take) + TAIL);
             partial.put_bytes(0, HEAD);
         }
-        if in_flight + body.len() > limit {
-            return Err(ChunkError::TooMuchInFlight { limit });
-        }
         partial.extend_from_slice(body);
-        let have = partial.len() - HEAD;
-        let grown = partial.len() - before;
-        let complete = have == length;
+        let complete = partial.len() - HEAD == length;
         let message = complete.then(|| {
             let mut buffer = stream.partial.take().unwrap_or_default();
             buffer.put_bytes(0, TAIL);
+            reserved -= std::mem::take(&mut stream.reserved);
             stream.proven = stream.proven.max(length);
             Message {
                 csid,
@@ -348,11 +385,8 @@ impl Decoder {
             }
         });
         *input = rest;
-        self.in_flight = if complete {
-            in_flight - before
-        } else {
-            in_flight + grown
-        };
+        self.in_flight = in_flight - if complete { length } else { 0 };
+        self.reserved = reserved;
         self.state = match left - take {
             0 => BETWEEN,
             left => State::Payload { csid, left },

@@ -130,6 +130,27 @@ fn extended_timestamps_of_senders_that_do_not_repeat_them() {
 }
 
 #[test]
+fn payload_taken_for_an_extended_timestamp_is_not_lost() {
+    let mut bytes = header(6, 0x0123_4567, 131, 9, 1);
+    bytes.extend((0..128).collect::<Vec<u8>>());
+    bytes.extend([0xc6, 128, 129, 130]);
+    // The four bytes that could be a timestamp reach into other messages and their headers.
+    bytes.extend([4, 0, 0, 0, 0, 0, 0, 8, 1, 0, 0, 0]);
+    bytes.extend(header(3, 0, 1, 20, 0));
+    bytes.push(7);
+    let whole = all(&mut decoder(), &bytes).unwrap();
+    assert_eq!(whole.len(), 3);
+    assert!(whole[0].payload().iter().copied().eq(0..131));
+    for size in 1..bytes.len() {
+        let mut decoder = decoder();
+        let cut = bytes
+            .chunks(size)
+            .flat_map(|piece| all(&mut decoder, piece).unwrap());
+        assert_eq!(cut.collect::<Vec<_>>(), whole, "pieces of {size}");
+    }
+}
+
+#[test]
 fn timestamps_wrap() {
     let mut bytes = header(4, 0xffff_fff0, 1, 8, 1);
     bytes.extend([0, 0x84, 0, 0, 0x20, 0]);
@@ -262,6 +283,59 @@ fn bytes_in_flight_are_bounded() {
         all(&mut decoder, &bytes),
         Err(ChunkError::TooMuchInFlight { limit: 1000 })
     );
+}
+
+#[test]
+fn bytes_in_flight_are_counted_the_same_however_they_are_cut() {
+    let mut bytes = header(6, 0, 128, 9, 1);
+    bytes.extend([0; 128]);
+    for (in_flight, fits) in [(127, false), (128, true)] {
+        for size in [1, 12, 13, bytes.len()] {
+            let mut decoder = Decoder::new(DecoderLimits {
+                in_flight,
+                ..DecoderLimits::default()
+            });
+            let outcomes = bytes
+                .chunks(size)
+                .map(|piece| all(&mut decoder, piece).is_ok());
+            assert_eq!(
+                outcomes.min(),
+                Some(fits),
+                "{in_flight} in pieces of {size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn room_made_in_advance_is_bounded() {
+    const IN_FLIGHT: usize = 4096;
+    let mut decoder = Decoder::new(DecoderLimits {
+        in_flight: IN_FLIGHT,
+        ..DecoderLimits::default()
+    });
+    decoder.set_chunk_size(65536).unwrap();
+    for csid in 3..60 {
+        let mut bytes = header(csid, 0, 4000, 9, 1);
+        bytes.extend([0; 4000]);
+        assert_eq!(all(&mut decoder, &bytes).unwrap().len(), 1);
+    }
+    let held = |decoder: &Decoder| {
+        let partials = decoder.small.iter().flatten().flat_map(|s| &s.partial);
+        partials.map(BytesMut::capacity).sum::<usize>()
+    };
+    // Each has shown that it sends 4000 bytes; now all claim to at once, and send one.
+    decoder.set_chunk_size(64).unwrap();
+    for csid in 3..40 {
+        let mut bytes = vec![0xc0 | csid];
+        bytes.extend([0; 64]);
+        assert!(all(&mut decoder, &bytes).unwrap().is_empty());
+    }
+    assert!(held(&decoder) < 3 * IN_FLIGHT, "{}", held(&decoder));
+    for csid in 3..40 {
+        decoder.abort(csid);
+    }
+    assert_eq!((decoder.in_flight, decoder.reserved), (0, 0));
 }
 
 #[test]

@@ -58,7 +58,8 @@ pub enum Stage {
     Start,
     /// The stream runs.
     Running,
-    /// The stream was ended from this side.
+    /// Nothing more is wanted of this connection: the stream was ended from this side, or another
+    /// connection is to be made ([`ClientEvent::Retry`]).
     Stopped,
 }
 
@@ -213,16 +214,22 @@ impl ClientSession {
     }
 
     /// Asks for another position of a recording, ms. What is still under way from the old one is
-    /// dropped until the server answers.
+    /// dropped until the server answers. It does nothing unless a stream is played.
     pub fn seek(&mut self, now: Instant, position: u32) {
+        if !self.is_playing() {
+            return;
+        }
         self.seeking = true;
         self.deadline = Some(now + self.config.timeout);
         let command = Command::new("seek", 0.0, vec![Value::Number(position.into())]);
         self.link.send_command(self.stream_id, &command);
     }
 
-    /// Holds or resumes a recording at a position, ms.
+    /// Holds or resumes a recording at a position, ms. It does nothing unless a stream is played.
     pub fn pause(&mut self, pause: bool, position: u32) {
+        if !self.is_playing() {
+            return;
+        }
         let arguments = vec![Value::Boolean(pause), Value::Number(position.into())];
         self.link
             .send_command(self.stream_id, &Command::new("pause", 0.0, arguments));
@@ -230,8 +237,10 @@ impl ClientSession {
 
     /// Ends the stream politely; what is queued before it goes out first.
     pub fn stop(&mut self) {
-        if !matches!(self.stage, Stage::Start | Stage::Running) {
-            self.stage = Stage::Stopped;
+        let began = matches!(self.stage, Stage::Start | Stage::Running);
+        self.stage = Stage::Stopped;
+        self.deadline = None;
+        if !began {
             return;
         }
         let stop = match self.config.role {
@@ -255,8 +264,10 @@ impl ClientSession {
             self.link
                 .send_command(0, &Command::new("deleteStream", 0.0, vec![id]));
         }
-        self.deadline = None;
-        self.stage = Stage::Stopped;
+    }
+
+    fn is_playing(&self) -> bool {
+        self.stage == Stage::Running && !self.is_publisher()
     }
 
     fn enter(&mut self, now: Instant, stage: Stage) {
@@ -457,6 +468,9 @@ impl ClientSession {
         let Some((_, request)) = position.map(|at| self.pending.remove(at)) else {
             return Ok(());
         };
+        if self.stage == Stage::Stopped {
+            return Ok(());
+        }
         let status = command
             .information()
             .map(Status::from_object)
@@ -496,6 +510,7 @@ impl ClientSession {
             AuthStep::Retry { query } => {
                 config.auth_query = Some(query);
                 self.deadline = None;
+                self.stage = Stage::Stopped;
                 self.events.push_back(ClientEvent::Retry(Box::new(config)));
                 Ok(())
             }
@@ -630,7 +645,7 @@ impl ClientSession {
                 self.events.push_back(ClientEvent::SeekDone);
                 return Ok(());
             }
-            "NetStream.Seek.Failed" | "NetStream.Seek.InvalidTime" => {
+            "NetStream.Seek.Failed" | "NetStream.Seek.InvalidTime" if self.seeking => {
                 self.seeking = false;
                 self.deadline = None;
                 self.events.push_back(ClientEvent::SeekFailed(status));
@@ -650,6 +665,8 @@ impl ClientSession {
                     .push_back(ClientEvent::End(EndReason::Unpublished));
                 return Ok(());
             }
+            // Nobody asked.
+            code if code.starts_with("NetStream.Seek.") => {}
             // Recording is the server's own affair.
             code if code.starts_with("NetStream.Record.") => {}
             _ if status.is_error() && self.stage < Stage::Stopped => {

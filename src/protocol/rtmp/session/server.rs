@@ -57,6 +57,10 @@ pub struct ServerSession {
     streams: HashMap<u32, Activity>,
     next_stream: u32,
     events: VecDeque<ServerEvent>,
+    /// Publish and Play events so far.
+    asked: u64,
+    /// Those of them that were polled.
+    polled: u64,
 }
 
 #[derive(Debug)]
@@ -76,9 +80,9 @@ enum Connect {
 #[derive(Clone, Debug, PartialEq)]
 enum Activity {
     Idle,
-    AskedToPublish { name: String },
+    AskedToPublish { name: String, number: u64 },
     Publishing { name: String },
-    AskedToPlay { name: String },
+    AskedToPlay { name: String, number: u64 },
     Playing { name: String },
 }
 
@@ -134,6 +138,8 @@ impl ServerSession {
             streams: HashMap::new(),
             next_stream: 1,
             events: VecDeque::new(),
+            asked: 0,
+            polled: 0,
             config,
         }
     }
@@ -161,7 +167,11 @@ impl ServerSession {
 
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        if let ServerEvent::Publish { .. } | ServerEvent::Play { .. } = event {
+            self.polled += 1;
+        }
+        Some(event)
     }
 
     /// What is to be sent next. Bytes that were written must be taken out with
@@ -236,9 +246,12 @@ impl ServerSession {
     }
 
     /// Grants what was asked for on this message stream.
+    ///
+    /// It holds for the event that was polled: where the client has withdrawn what that asked for
+    /// and asks for something else, nothing happens until the event for it was polled too.
     pub fn accept(&mut self, stream_id: u32) {
         match self.streams.get(&stream_id).cloned() {
-            Some(Activity::AskedToPublish { name }) => {
+            Some(Activity::AskedToPublish { name, number }) if number <= self.polled => {
                 self.deadline = None;
                 // FMLE-style encoders wait for this one, Flash-style ones for the other.
                 let info = information("NetStream.Publish.Start", &name);
@@ -249,7 +262,7 @@ impl ServerSession {
                 self.streams
                     .insert(stream_id, Activity::Publishing { name });
             }
-            Some(Activity::AskedToPlay { name }) => {
+            Some(Activity::AskedToPlay { name, number }) if number <= self.polled => {
                 self.deadline = None;
                 self.link
                     .send_user_control(&UserControl::StreamBegin(stream_id));
@@ -274,11 +287,13 @@ impl ServerSession {
     }
 
     /// Refuses what was asked for on this message stream, with a status code such as
-    /// `NetStream.Publish.BadName`.
+    /// `NetStream.Publish.BadName`. It holds for the event that was polled, as with
+    /// [`accept`](Self::accept).
     pub fn reject(&mut self, stream_id: u32, code: &str, description: &str) {
         let asked = matches!(
             self.streams.get(&stream_id),
-            Some(Activity::AskedToPublish { .. } | Activity::AskedToPlay { .. })
+            Some(Activity::AskedToPublish { number, .. } | Activity::AskedToPlay { number, .. })
+                if *number <= self.polled
         );
         if asked {
             self.streams.insert(stream_id, Activity::Idle);
@@ -365,21 +380,19 @@ impl ServerSession {
             }
             "publish" => {
                 let name = name_of(&command)?;
-                self.begin(
-                    stream_id,
-                    "publish",
-                    Activity::AskedToPublish { name: name.clone() },
-                )?;
+                self.begin(stream_id, "publish", |number| Activity::AskedToPublish {
+                    name: name.clone(),
+                    number,
+                })?;
                 self.events
                     .push_back(ServerEvent::Publish { stream_id, name });
             }
             "play" => {
                 let name = name_of(&command)?;
-                self.begin(
-                    stream_id,
-                    "play",
-                    Activity::AskedToPlay { name: name.clone() },
-                )?;
+                self.begin(stream_id, "play", |number| Activity::AskedToPlay {
+                    name: name.clone(),
+                    number,
+                })?;
                 self.events.push_back(ServerEvent::Play { stream_id, name });
             }
             "closeStream" => self.stop(stream_id),
@@ -458,7 +471,7 @@ impl ServerSession {
         &mut self,
         stream_id: u32,
         what: &'static str,
-        asked: Activity,
+        asked: impl FnOnce(u64) -> Activity,
     ) -> Result<(), SessionError> {
         match self.streams.get(&stream_id) {
             Some(Activity::Idle) => {}
@@ -467,7 +480,8 @@ impl ServerSession {
             }
             _ => return Err(SessionError::OutOfOrder(what)),
         }
-        self.streams.insert(stream_id, asked);
+        self.asked += 1;
+        self.streams.insert(stream_id, asked(self.asked));
         Ok(())
     }
 

@@ -661,3 +661,126 @@ fn the_server_keeps_order() {
         assert_eq!(commands(&list), wanted, "{what}");
     }
 }
+
+#[test]
+fn what_is_stopped_early_stays_stopped() {
+    for stage in [Stage::Connect, Stage::CreateStream] {
+        let (mut client, mut encoder) = connected(publish(), stage);
+        client.stop();
+        assert_eq!(client.poll_timeout(), None, "nothing is awaited any more");
+        for transaction in [1.0, 2.0, 3.0, 4.0] {
+            let answer = Command::new("_result", transaction, vec![1.0.into()]);
+            feed(&mut client, &mut encoder, &answer).unwrap();
+        }
+        assert_eq!(client.stage(), Stage::Stopped);
+        assert!(client.poll_event().is_none());
+        assert!(client.poll_transmit().is_empty());
+    }
+}
+
+#[test]
+fn credentials_are_asked_for_once_a_connection() {
+    let mut config = config(publish());
+    config.authenticator = Authenticator::new("user", "secret", AuthMod::Auto, "live");
+    let mut pair = Pair::new(config);
+    // Far enough for a connect command, which is not answered.
+    for _ in 0..2 {
+        pair.server.handle_input(&drain(&mut pair.client)).unwrap();
+        let down = drain(&mut pair.server);
+        pair.client.handle_input(pair.now, &down).unwrap();
+    }
+    let mut rejected = on_status("error", "NetConnection.Connect.Rejected");
+    if let Some(Value::Object(info)) = rejected.arguments.first_mut() {
+        let text = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
+        info.push("description", text);
+    }
+    let mut encoder = Encoder::default();
+    for _ in 0..100 {
+        feed(&mut pair.client, &mut encoder, &rejected).unwrap();
+    }
+    let events = std::iter::from_fn(|| pair.client.poll_event());
+    let retries = events.filter(|event| matches!(event, ClientEvent::Retry(_)));
+    assert_eq!(retries.count(), 1);
+}
+
+#[test]
+fn a_seek_that_nobody_asked_for_cannot_fail() {
+    let (mut client, mut encoder) = connected(play(), Stage::Start);
+    let deadline = client.poll_timeout();
+    assert!(deadline.is_some());
+    for code in ["NetStream.Seek.Failed", "NetStream.Seek.InvalidTime"] {
+        feed(&mut client, &mut encoder, &on_status("error", code)).unwrap();
+        assert!(
+            matches!(client.poll_event(), Some(ClientEvent::Status(status)) if status.code == code)
+        );
+    }
+    assert_eq!(
+        client.poll_timeout(),
+        deadline,
+        "the start is still awaited"
+    );
+}
+
+#[test]
+fn what_is_not_played_cannot_be_sought_or_paused() {
+    for (role, stage) in [(play(), Stage::Start), (publish(), Stage::Running)] {
+        let (mut client, mut encoder) = connected(role, stage);
+        let deadline = client.poll_timeout();
+        client.seek(Instant::now() + Duration::from_secs(60), 1000);
+        client.pause(true, 1000);
+        let empty = UserControl::BufferEmpty(1).to_body();
+        message(&mut client, &mut encoder, type_id::USER_CONTROL, 0, &empty).unwrap();
+        assert!(client.poll_transmit().is_empty());
+        assert_eq!(client.poll_timeout(), deadline);
+    }
+}
+
+#[test]
+fn an_answer_holds_for_the_question_that_was_seen() {
+    let mut pair = Pair::new(config(publish()));
+    pair.run().unwrap();
+    pair.server_events.clear();
+    let mut encoder = Encoder::default();
+    encoder.set_chunk_size(4096);
+    let mut say = |type_id, body: &[u8]| {
+        let mut out = Transmit::default();
+        let body = bytes::Bytes::copy_from_slice(body);
+        encoder.encode(9, 0, type_id, 1, &body, &mut out);
+        pair.server.handle_input(
+            &std::iter::from_fn(|| out.pop())
+                .collect::<Vec<_>>()
+                .concat(),
+        )
+    };
+    // All of it before the application looks.
+    let close = Command::new("closeStream", 0.0, vec![]).to_body();
+    let publish = |name: &str| Command::new("publish", 3.0, vec![name.into()]).to_body();
+    say(type_id::COMMAND, &close).unwrap();
+    say(type_id::COMMAND, &publish("mine")).unwrap();
+    say(type_id::COMMAND, &close).unwrap();
+    say(type_id::COMMAND, &publish("somebody else's")).unwrap();
+    say(type_id::AUDIO, &[1]).unwrap();
+    while let Some(event) = pair.server.poll_event() {
+        match &event {
+            ServerEvent::Publish { name, .. } if name == "mine" => pair.server.accept(1),
+            ServerEvent::Publish { .. } => pair.server.reject(1, "NetStream.Publish.Denied", "no"),
+            _ => {}
+        }
+        pair.server_events.push(event);
+    }
+    let mut out = Transmit::default();
+    encoder.encode(
+        9,
+        0,
+        type_id::AUDIO,
+        1,
+        &bytes::Bytes::from_static(&[2]),
+        &mut out,
+    );
+    let audio = std::iter::from_fn(|| out.pop())
+        .collect::<Vec<_>>()
+        .concat();
+    pair.server.handle_input(&audio).unwrap();
+    assert!(pair.server.poll_event().is_none(), "it was refused");
+    assert_eq!(pair.server_events.len(), 4);
+}
