@@ -353,7 +353,7 @@ fn a_location_that_is_no_url() {
 fn settings_that_make_no_sense() {
     for (properties, words) in [
         ("extra-connect-args=X:1", "extra-connect-args"),
-        ("socks-proxy=nowhere", "socks-proxy"),
+        ("socks-proxy=nowhere:0", "socks-proxy"),
     ] {
         let pipeline = publishing("rtmp://127.0.0.1/live/one", properties);
         assert_fails(&pipeline, ResourceError::Settings, words);

@@ -48,6 +48,27 @@ pub fn take(
     };
     peer.send_bytes(&answer)?;
     peer.read_exact(&mut [0; 1536])?;
+    converse(peer, &mut taken, &mut see)?;
+    Ok(taken)
+}
+
+/// The same from `connect` on, which was read and is granted first.
+pub fn take_on(
+    peer: &mut Peer,
+    connect: Command,
+    mut see: impl FnMut(&mut Peer, &Message) -> io::Result<ControlFlow<()>>,
+) -> io::Result<Taken> {
+    let mut taken = Taken::default();
+    grant(peer, &connect)?;
+    converse(peer, &mut taken, &mut see)?;
+    Ok(taken)
+}
+
+fn converse(
+    peer: &mut Peer,
+    taken: &mut Taken,
+    see: &mut impl FnMut(&mut Peer, &Message) -> io::Result<ControlFlow<()>>,
+) -> io::Result<()> {
     while let Ok(message) = peer.read_message() {
         if let Some(command) = message.command() {
             grant(peer, &command)?;
@@ -58,7 +79,7 @@ pub fn take(
             break;
         }
     }
-    Ok(taken)
+    Ok(())
 }
 
 fn grant(peer: &mut Peer, command: &Command) -> io::Result<()> {
