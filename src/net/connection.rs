@@ -220,8 +220,10 @@ impl Connection {
             if transmit.is_empty() && !self.stack.wants_write() {
                 return Ok(Write::Drained);
             }
-            if self.stack.write(transmit)? == Write::Blocked {
-                return Ok(Write::Blocked);
+            match self.stack.write(transmit) {
+                Ok(Write::Blocked) => return Ok(Write::Blocked),
+                Ok(Write::Drained) => {}
+                Err(error) => return Err(cut(error, session.stage())),
             }
         }
     }
@@ -231,7 +233,8 @@ impl Connection {
         let Some(session) = &mut self.session else {
             return Ok(false);
         };
-        match self.stack.read(&mut self.buffer)? {
+        let read = self.stack.read(&mut self.buffer);
+        match read.map_err(|error| cut(error, session.stage()))? {
             Read::Data(n) => {
                 session.handle_input(now, self.buffer.get(..n).unwrap_or_default())?;
                 Ok(true)
@@ -257,6 +260,19 @@ impl Connection {
         self.config = Some(config);
         self.closed = false;
         Ok(())
+    }
+}
+
+/// A reset is a close without manners: what the user has to look at is how far the session had come.
+fn cut(error: NetError, stage: Stage) -> ConnectionError {
+    match error {
+        NetError::Closed {
+            stage: super::Stage::Stream,
+        } => ConnectionError::Closed {
+            stage,
+            truncated: false,
+        },
+        error => error.into(),
     }
 }
 

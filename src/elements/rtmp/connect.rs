@@ -106,8 +106,9 @@ impl Settings {
         swf: Option<SwfHash>,
     ) -> Result<ClientConfig, Failure> {
         let text = self.extra_connect_args.as_deref().unwrap_or_default();
-        let connect_arguments = parse_conn(text)
-            .map_err(|error| Failure::settings(&format!("extra-connect-args: {error}.")))?;
+        let connect_arguments = parse_conn(text).map_err(|error| {
+            Failure::settings(&format!("The extra-connect-args cannot be used: {error}."))
+        })?;
         let secret = |secret: &Option<Secret>| secret.as_ref().map(|s| s.reveal().to_owned());
         let tc_url = match &*self.tc_url {
             Some(url) => url.clone(),

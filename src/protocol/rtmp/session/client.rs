@@ -122,7 +122,7 @@ impl ClientSession {
         let mut handshake_out = Transmit::default();
         handshake.start(&mut handshake_out);
         Self {
-            deadline: Some(now + config.timeout),
+            deadline: deadline(&config, now),
             link: Link::new(config.limits),
             config,
             handshake: Some(handshake),
@@ -220,7 +220,7 @@ impl ClientSession {
             return;
         }
         self.seeking = true;
-        self.deadline = Some(now + self.config.timeout);
+        self.deadline = deadline(&self.config, now);
         let command = Command::new("seek", 0.0, vec![Value::Number(position.into())]);
         self.link.send_command(self.stream_id, &command);
     }
@@ -272,7 +272,7 @@ impl ClientSession {
 
     fn enter(&mut self, now: Instant, stage: Stage) {
         self.stage = stage;
-        self.deadline = (stage < Stage::Running).then(|| now + self.config.timeout);
+        self.deadline = deadline(&self.config, now).filter(|_| stage < Stage::Running);
         self.events.push_back(ClientEvent::Stage(stage));
     }
 
@@ -692,4 +692,10 @@ impl ClientSession {
             _ => false,
         }
     }
+}
+
+/// When a step that begins now has taken too long.
+fn deadline(config: &ClientConfig, now: Instant) -> Option<Instant> {
+    let limit = Some(config.timeout).filter(|limit| !limit.is_zero());
+    limit.and_then(|limit| now.checked_add(limit))
 }
