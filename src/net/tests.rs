@@ -232,11 +232,12 @@ fn waiting_ends_when_interrupted() {
             }
         })
     };
-    while publisher.stats().queued_bytes < 1 << 20 {
+    while publisher.stats().queued_bytes < 512 * 1024 {
         thread::yield_now();
     }
-    publisher.interrupt();
+    publisher.interrupt(false);
     pusher.join().unwrap();
+    publisher.interrupt(true);
     assert!(matches!(publisher.finish(), Err(PushError::Interrupted)));
 
     let interrupt = Arc::new(Interrupt::new());

@@ -176,7 +176,16 @@ impl RtmpSink {
         overflow: Overflow,
     ) -> Result<(), gst::FlowError> {
         let timestamp = tag.timestamp();
-        let dropped = self.through_pauses(|| publisher.push(tag.clone(), overflow))?;
+        let dropped = loop {
+            match publisher.push(tag.clone(), overflow) {
+                Ok(dropped) => break dropped,
+                Err(PushError::Interrupted) => self.wait_out_pause()?,
+                Err(PushError::Failed(error)) => {
+                    self.fail_connection(&error);
+                    return Err(gst::FlowError::Error);
+                }
+            }
+        };
         match dropped {
             0 => *lock(&self.media_timestamp) = Some(timestamp),
             dropped => self.overflowed(publisher, dropped),
@@ -184,24 +193,8 @@ impl RtmpSink {
         Ok(())
     }
 
-    /// Does what may have to wait for the network, again after each pause of the pipeline.
-    fn through_pauses<T>(
-        &self,
-        mut work: impl FnMut() -> Result<T, PushError>,
-    ) -> Result<T, gst::FlowError> {
-        loop {
-            match work() {
-                Ok(done) => return Ok(done),
-                Err(PushError::Interrupted) => self.wait_out_pause()?,
-                Err(PushError::Failed(error)) => {
-                    self.fail_connection(&error);
-                    return Err(gst::FlowError::Error);
-                }
-            }
-        }
-    }
-
-    /// What interrupted us may be a pause as well as the end; the base class knows.
+    /// What interrupted us may be a pause as well as the end; the base class knows. Only for
+    /// `render()`, where the base class holds the lock that this wait lets go.
     fn wait_out_pause(&self) -> Result<(), gst::FlowError> {
         self.obj().wait_preroll().map(|_| ())
     }
@@ -385,7 +378,15 @@ impl BaseSinkImpl for RtmpSink {
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
         self.interrupt.set();
         let publisher = lock(&self.publisher).clone();
-        publisher.iter().for_each(|publisher| publisher.interrupt());
+        // Pads flush before the element is told; a pause does not flush.
+        let flushing = self
+            .obj()
+            .sink_pad()
+            .pad_flags()
+            .contains(gst::PadFlags::FLUSHING);
+        publisher
+            .iter()
+            .for_each(|publisher| publisher.interrupt(flushing));
         Ok(())
     }
 
@@ -436,10 +437,21 @@ impl BaseSinkImpl for RtmpSink {
         match event.view() {
             gst::EventView::Eos(_) => {
                 let publisher = lock(&self.publisher).clone();
-                if let Some(publisher) = publisher
-                    && self.through_pauses(|| publisher.finish()).is_err()
-                {
-                    return false;
+                let pending = lock(&self.streaming).outlet.pending();
+                if pending > 0 {
+                    gst::warning!(
+                        CAT,
+                        imp = self,
+                        "{pending} bytes at the end are no whole tag"
+                    );
+                }
+                match publisher.map_or(Ok(()), |publisher| publisher.finish()) {
+                    Ok(()) => {}
+                    Err(PushError::Interrupted) => return false,
+                    Err(PushError::Failed(error)) => {
+                        self.fail_connection(&error);
+                        return false;
+                    }
                 }
                 gst::info!(
                     CAT,
