@@ -35,13 +35,13 @@ pub enum ConnectionError {
     /// In the session.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The server closed the connection at this stage; `truncated` where TLS ended without saying
-    /// so.
+    /// The server closed the connection at this stage; `truncated` where it was cut: by a reset, or
+    /// TLS ended without saying so.
     #[error("{}", closed_sentence(*.stage))]
     Closed {
         /// How far the session had come.
         stage: Stage,
-        /// TLS ended without a close_notify.
+        /// Something may be missing at the end.
         truncated: bool,
     },
     /// The server took nothing of what was sent.
@@ -270,7 +270,7 @@ fn cut(error: NetError, stage: Stage) -> ConnectionError {
             stage: super::Stage::Stream,
         } => ConnectionError::Closed {
             stage,
-            truncated: false,
+            truncated: true,
         },
         error => error.into(),
     }

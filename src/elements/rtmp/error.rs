@@ -32,11 +32,6 @@ impl Failure {
         Self::new(ResourceError::Settings, sentence.to_owned(), "settings")
     }
 
-    /// What came in or goes out is not what it should be.
-    pub(super) fn stream(sentence: String) -> Self {
-        Self::new(ResourceError::Failed, sentence, "stream")
-    }
-
     /// The connection failed below the session; `None` where it was only interrupted.
     pub(super) fn net(role: Role, error: &NetError) -> Option<Self> {
         let code = match error {

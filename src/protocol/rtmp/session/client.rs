@@ -38,6 +38,8 @@ pub struct ClientSession {
     next_transaction: f64,
     stream_id: u32,
     seeking: bool,
+    /// The answer to the first `play`, while a second one is tried.
+    not_found: Option<Status>,
     /// Time of the last tag: where a recording is.
     position: u32,
     swf_key: [u8; 32],
@@ -132,6 +134,7 @@ impl ClientSession {
             next_transaction: 1.0,
             stream_id: 0,
             seeking: false,
+            not_found: None,
             position: 0,
             swf_key: [0; 32],
             seed,
@@ -200,7 +203,11 @@ impl ClientSession {
     /// Fails where the server left a step unanswered.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         match self.deadline {
-            Some(deadline) if now >= deadline => Err(SessionError::Timeout(self.stage)),
+            Some(deadline) if now >= deadline => Err(match self.not_found.take() {
+                // What the server did answer says more.
+                Some(status) if self.stage == Stage::Start => SessionError::Refused(status),
+                _ => SessionError::Timeout(self.stage),
+            }),
             _ => Ok(()),
         }
     }
@@ -220,6 +227,9 @@ impl ClientSession {
             return;
         }
         self.seeking = true;
+        // What was read before is from the old position, its end included.
+        self.events
+            .retain(|event| !matches!(event, ClientEvent::Media(_) | ClientEvent::End(_)));
         self.deadline = deadline(&self.config, now);
         let command = Command::new("seek", 0.0, vec![Value::Number(position.into())]);
         self.link.send_command(self.stream_id, &command);
@@ -371,7 +381,7 @@ impl ClientSession {
                     .find_map(|o| o.string("code"));
                 matches!(code, Some("NetStream.Play.Complete"))
             });
-            if end {
+            if end && !self.seeking {
                 self.events.push_back(ClientEvent::End(EndReason::Complete));
             }
             return;
@@ -637,6 +647,7 @@ impl ClientSession {
             "NetStream.Play.StreamNotFound"
                 if self.stage == Stage::Start && self.try_live_instead() =>
             {
+                self.not_found = Some(status);
                 return Ok(());
             }
             "NetStream.Seek.Notify" if self.seeking => {
