@@ -121,11 +121,7 @@ impl Pipeline {
         loop {
             let message = self.message(&[gst::MessageType::Progress, gst::MessageType::Error]);
             match message.view() {
-                gst::MessageView::Progress(progress) => {
-                    if progress.get().2.contains(says) {
-                        return;
-                    }
-                }
+                gst::MessageView::Progress(progress) if progress.get().2.contains(says) => return,
                 gst::MessageView::Error(error) => panic!("{:?}", Failure::new(error)),
                 _ => {}
             }
