@@ -133,7 +133,6 @@ struct State {
     phase: Phase,
     queue: Queue,
     interrupted: bool,
-    flushing: bool,
     sent: u64,
     dropped: u64,
     stall: Stall,
@@ -177,7 +176,6 @@ impl Publisher {
                 phase: Phase::Open,
                 queue: Queue::new(publisher.queue),
                 interrupted: false,
-                flushing: false,
                 sent: 0,
                 dropped: 0,
                 stall: Stall::default(),
@@ -238,7 +236,7 @@ impl Publisher {
     /// Sends what waits and the commands that end a stream, and waits until the server has it all.
     ///
     /// # Errors
-    /// [`PushError`]; interrupted it is by a flush only.
+    /// [`PushError`]; after an interruption it can be called again, and waits on.
     pub fn finish(&self) -> Result<(), PushError> {
         let mut state = self.inner.lock();
         if let Phase::Open = state.phase {
@@ -249,7 +247,7 @@ impl Publisher {
             .inner
             .changed
             .wait_while(state, |state| {
-                !state.flushing && !matches!(state.phase, Phase::Closed | Phase::Failed(_))
+                !state.interrupted && !matches!(state.phase, Phase::Closed | Phase::Failed(_))
             })
             .unwrap_or_else(PoisonError::into_inner);
         match &state.phase {
@@ -275,22 +273,16 @@ impl Publisher {
         state.close();
     }
 
-    /// Ends every wait in [`push`](Self::push) until [`resume`](Self::resume), and that in
-    /// [`finish`](Self::finish) too where everything is to be given up (`flushing`). A pause leaves
-    /// the end of the stream its time.
-    pub fn interrupt(&self, flushing: bool) {
-        let mut state = self.inner.lock();
-        state.interrupted = true;
-        state.flushing |= flushing;
-        drop(state);
+    /// Ends every wait in [`push`](Self::push) and [`finish`](Self::finish), until
+    /// [`resume`](Self::resume).
+    pub fn interrupt(&self) {
+        self.inner.lock().interrupted = true;
         self.inner.changed.notify_all();
     }
 
     /// Allows waits again.
     pub fn resume(&self) {
-        let mut state = self.inner.lock();
-        state.interrupted = false;
-        state.flushing = false;
+        self.inner.lock().interrupted = false;
     }
 
     /// Figures as of now.

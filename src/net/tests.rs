@@ -235,9 +235,8 @@ fn waiting_ends_when_interrupted() {
     while publisher.stats().queued_bytes < 512 * 1024 {
         thread::yield_now();
     }
-    publisher.interrupt(false);
+    publisher.interrupt();
     pusher.join().unwrap();
-    publisher.interrupt(true);
     assert!(matches!(publisher.finish(), Err(PushError::Interrupted)));
 
     let interrupt = Arc::new(Interrupt::new());

@@ -55,7 +55,10 @@ impl Failure {
     pub fn assert_sentence(&self) {
         let text = self.error.message();
         assert!(text.starts_with(char::is_uppercase), "{text:?}");
-        assert!(text.ends_with('.') && !text.contains('\n'), "{text:?}");
+        let body = text.strip_suffix(['.', '?']);
+        let body = body.unwrap_or_else(|| panic!("{text:?} has no end"));
+        assert!(!body.ends_with(['.', '?']), "{text:?}");
+        assert!(!text.contains('\n'), "{text:?}");
         assert!(text.split_whitespace().count() > 4, "{text:?}");
     }
 }
@@ -118,11 +121,7 @@ impl Pipeline {
         loop {
             let message = self.message(&[gst::MessageType::Progress, gst::MessageType::Error]);
             match message.view() {
-                gst::MessageView::Progress(progress) => {
-                    if progress.get().2.contains(says) {
-                        return;
-                    }
-                }
+                gst::MessageView::Progress(progress) if progress.get().2.contains(says) => return,
                 gst::MessageView::Error(error) => panic!("{:?}", Failure::new(error)),
                 _ => {}
             }

@@ -277,7 +277,9 @@ pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
         .next()
         .map(|first| first.to_uppercase().to_string())
         .unwrap_or_default();
-    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+    let rest = chars.as_str().trim_end_matches('.');
+    let stop = if rest.ends_with(['?', '!']) { "" } else { "." };
+    format!("{first}{rest}{stop}")
 }
 
 /// Asks the application about a certificate.

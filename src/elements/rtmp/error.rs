@@ -40,7 +40,7 @@ impl Failure {
             NetError::Resolve { .. } | NetError::Refused { .. } | NetError::Unreachable { .. } => {
                 ResourceError::NotFound
             }
-            NetError::Tls { .. } => ResourceError::NotAuthorized,
+            NetError::Tls { flags, .. } if !flags.is_empty() => ResourceError::NotAuthorized,
             NetError::Closed {
                 stage: net::Stage::Stream,
             }

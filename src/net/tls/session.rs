@@ -36,6 +36,8 @@ pub(in crate::net) struct Session {
     start: usize,
     end: usize,
     anything_came: bool,
+    /// The peer has sent data, not only what belongs to TLS.
+    heard: bool,
     truncated: bool,
     /// A failure behind bytes that were handed out first.
     failure: Option<NetError>,
@@ -68,6 +70,7 @@ impl Session {
             start: 0,
             end: 0,
             anything_came: false,
+            heard: false,
             truncated: false,
             failure: None,
         }
@@ -103,6 +106,18 @@ impl Session {
         stream: &mut Stream,
         buf: &mut [u8],
     ) -> Result<Read, NetError> {
+        let read = self.read_records(stream, buf);
+        match read {
+            Ok(Read::Data(_)) => self.heard = true,
+            Ok(Read::Closed) if self.missed_certificate() => {
+                return Err(closed_in_handshake(true, true));
+            }
+            _ => {}
+        }
+        read.map_err(|error| self.blame(error))
+    }
+
+    fn read_records(&mut self, stream: &mut Stream, buf: &mut [u8]) -> Result<Read, NetError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
@@ -157,7 +172,7 @@ impl Session {
         transmit: &mut Transmit,
     ) -> Result<Write, NetError> {
         loop {
-            if !self.flush(stream)? {
+            if !self.flush(stream).map_err(|error| self.blame(error))? {
                 return Ok(Write::Blocked);
             }
             if transmit.is_empty() {
@@ -240,6 +255,19 @@ impl Session {
             return Err(sentence(&error, self.certificate_missing()));
         }
         Ok(if ended { Step::Ended } else { Step::Fed })
+    }
+
+    /// Whether the peer is one that asks for a certificate, and has not said a word since it got
+    /// none. In TLS 1.3 that is where it would object, and nginx merely closes.
+    fn missed_certificate(&self) -> bool {
+        !self.heard && self.certificate_missing()
+    }
+
+    fn blame(&self, error: NetError) -> NetError {
+        match error {
+            NetError::Closed { .. } if self.missed_certificate() => closed_in_handshake(true, true),
+            error => error,
+        }
     }
 
     fn certificate_missing(&self) -> bool {

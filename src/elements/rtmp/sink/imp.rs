@@ -176,16 +176,7 @@ impl RtmpSink {
         overflow: Overflow,
     ) -> Result<(), gst::FlowError> {
         let timestamp = tag.timestamp();
-        let dropped = loop {
-            match publisher.push(tag.clone(), overflow) {
-                Ok(dropped) => break dropped,
-                Err(PushError::Interrupted) => self.wait_out_pause()?,
-                Err(PushError::Failed(error)) => {
-                    self.fail_connection(&error);
-                    return Err(gst::FlowError::Error);
-                }
-            }
-        };
+        let dropped = self.through_pauses(|| publisher.push(tag.clone(), overflow))?;
         match dropped {
             0 => *lock(&self.media_timestamp) = Some(timestamp),
             dropped => self.overflowed(publisher, dropped),
@@ -193,8 +184,26 @@ impl RtmpSink {
         Ok(())
     }
 
-    /// What interrupted us may be a pause as well as the end; the base class knows. Only for
-    /// `render()`, where the base class holds the lock that this wait lets go.
+    /// Does what may have to wait for the network, again after each pause of the pipeline.
+    fn through_pauses<T>(
+        &self,
+        mut work: impl FnMut() -> Result<T, PushError>,
+    ) -> Result<T, gst::FlowError> {
+        loop {
+            match work() {
+                Ok(done) => return Ok(done),
+                Err(PushError::Interrupted) => self.wait_out_pause()?,
+                Err(PushError::Failed(error)) => {
+                    self.fail_connection(&error);
+                    return Err(gst::FlowError::Error);
+                }
+            }
+        }
+    }
+
+    /// What interrupted us may be a pause as well as the end; the base class knows. It holds its
+    /// preroll lock around render() and around every serialised event, which this wait lets go; a
+    /// pause, and so NULL, waits for that lock.
     fn wait_out_pause(&self) -> Result<(), gst::FlowError> {
         self.obj().wait_preroll().map(|_| ())
     }
@@ -378,15 +387,7 @@ impl BaseSinkImpl for RtmpSink {
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
         self.interrupt.set();
         let publisher = lock(&self.publisher).clone();
-        // Pads flush before the element is told; a pause does not flush.
-        let flushing = self
-            .obj()
-            .sink_pad()
-            .pad_flags()
-            .contains(gst::PadFlags::FLUSHING);
-        publisher
-            .iter()
-            .for_each(|publisher| publisher.interrupt(flushing));
+        publisher.iter().for_each(|publisher| publisher.interrupt());
         Ok(())
     }
 
@@ -445,13 +446,10 @@ impl BaseSinkImpl for RtmpSink {
                         "{pending} bytes at the end are no whole tag"
                     );
                 }
-                match publisher.map_or(Ok(()), |publisher| publisher.finish()) {
-                    Ok(()) => {}
-                    Err(PushError::Interrupted) => return false,
-                    Err(PushError::Failed(error)) => {
-                        self.fail_connection(&error);
-                        return false;
-                    }
+                if let Some(publisher) = publisher
+                    && self.through_pauses(|| publisher.finish()).is_err()
+                {
+                    return false;
                 }
                 gst::info!(
                     CAT,
