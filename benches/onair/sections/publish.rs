@@ -10,6 +10,7 @@ use crate::media::Feed;
 use crate::table::Report;
 
 const OURS: &str = "**rtmpsink (ours)**";
+const OURS_BLOCKS: &str = "**rtmpsink (ours)**, 64 KiB blocks";
 const RTMP2_BEST: &str = "rtmp2sink chunk 65536";
 const RTMP2_DEFAULT: &str = "rtmp2sink chunk 128 (its default)";
 const FFMPEG: &str = "ffmpeg -c copy";
@@ -91,6 +92,12 @@ pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> 
             let sink = ["rtmpsink", &location, "sync=false"];
             send(&server, &mut tags(House::Ours, long, &sink), long.bytes)
         }));
+        rows.push(Row::new(OURS_BLOCKS, || {
+            let source = format!("location={flv}");
+            let words = ["filesrc", &source, "blocksize=65536", "!"];
+            let words = [&words[..], &["rtmpsink", &location, "sync=false"]].concat();
+            send(&server, &mut bench.launch(House::Ours, &words), long.bytes)
+        }));
     }
     rows.retain(|row| bench.wants(&row.name));
     interleave(&mut rows, bench.args.rounds);
@@ -106,21 +113,23 @@ pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> 
         &rows,
         &bases,
     );
-    for (what, limit, base) in [
-        ("publish: of rtmp2sink at its best", 1.0, RTMP2_BEST),
+    for (what, limit, ours, base) in [
+        ("publish: of rtmp2sink at its best", 1.0, OURS, RTMP2_BEST),
         (
             "publish: of tcpclientsink fed with the same tags",
             1.25,
+            OURS,
             TCP,
         ),
         (
-            "publish: of tcpclientsink fed with 64 KiB blocks",
+            "publish: of tcpclientsink, both fed with 64 KiB blocks",
             1.25,
+            OURS_BLOCKS,
             TCP_BLOCKS,
         ),
-        ("publish: of ffmpeg", 0.5, FFMPEG),
+        ("publish: of ffmpeg", 0.5, OURS, FFMPEG),
     ] {
-        report.at_most(what, limit, ratio(&rows, OURS, base));
+        report.at_most(what, limit, ratio(&rows, ours, base));
     }
     Ok(())
 }

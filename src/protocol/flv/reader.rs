@@ -43,8 +43,8 @@ pub enum FlvError {
 /// Cuts FLV into tags.
 ///
 /// [`push`](Self::push) pieces, then call [`next`](Self::next) until it returns `None`. A tag that
-/// lies inside one piece is a slice of it; one that spans pieces is assembled in a buffer that grows
-/// with the bytes that are there, never by the size a head claims.
+/// lies inside one piece is a slice of it; one that spans pieces is copied together when all of it is
+/// there. Memory follows the bytes that came, never the size that a head claims.
 ///
 /// Read are streams with and without header, headers in the middle, a `DataOffset` that is wrong,
 /// wrong back-pointers, and a stream id that is not 0. Tags of unknown types are skipped.
@@ -239,6 +239,18 @@ impl Reader {
                 bytes
             }
             _ => {
+                if self.len < n {
+                    // Large pieces wait as they are, for one copy into memory of the right size;
+                    // small ones would hold more memory than their bytes.
+                    if self
+                        .pieces
+                        .back()
+                        .is_some_and(|piece| piece.len() < SMALL_PIECE)
+                    {
+                        self.gather(n);
+                    }
+                    return None;
+                }
                 self.gather(n);
                 match self.partial.len() {
                     len if len < n => return None,
@@ -290,6 +302,9 @@ impl Reader {
         }
     }
 }
+
+/// Pieces below this many bytes are copied out as they come.
+const SMALL_PIECE: usize = 4096;
 
 /// Bits of a tag's first byte (Annex E.4.1).
 const RESERVED: u8 = 0xc0;
