@@ -62,6 +62,11 @@ pub const MESSAGE_STREAMS: usize = 64;
 /// 2 KiB.
 pub const NAME: usize = 8 * 1024;
 
+/// Bytes of answers, to pings and commands, that may wait for a peer to read them. A peer that asks
+/// without reading would have us hold a dozen bytes for each that it sends; real ones leave a few
+/// hundred unread at the most.
+pub const UNREAD_ANSWERS: usize = 1 << 20;
+
 /// Peers of one listening port that may be shaking hands at a time. Each holds a few KiB and a
 /// descriptor until its deadline.
 pub const GREETING_PEERS: usize = 256;

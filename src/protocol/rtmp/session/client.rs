@@ -174,6 +174,7 @@ impl ClientSession {
                 .and_then(|handshake| handshake.swf_key())
                 .unwrap_or_default();
         }
+        self.link.listen();
         while let Some(message) = self.link.receive(&mut input)? {
             self.message(now, message)?;
         }

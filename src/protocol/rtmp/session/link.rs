@@ -39,6 +39,10 @@ pub(super) struct Link {
     own_window: Option<u32>,
     /// The last hard limit of Set Peer Bandwidth.
     hard_limit: bool,
+    /// Bytes queued in answer to the peer since `out` was last empty.
+    answers: usize,
+    /// How long `out` was when they were last counted.
+    counted: usize,
 }
 
 /// Counters of one connection, named as rtmp2src names them.
@@ -75,6 +79,8 @@ impl Link {
             peer_window: 0,
             own_window: None,
             hard_limit: false,
+            answers: 0,
+            counted: 0,
         }
     }
 
@@ -91,6 +97,23 @@ impl Link {
         }
     }
 
+    /// Begins to count answers; what is queued from here to the next [`receive`](Self::receive) is one.
+    pub(super) fn listen(&mut self) {
+        self.counted = self.out.len();
+        if self.out.is_empty() {
+            self.answers = 0;
+        }
+    }
+
+    fn count_answers(&mut self) -> Result<(), SessionError> {
+        self.answers += self.out.len().saturating_sub(self.counted);
+        self.counted = self.out.len();
+        if self.answers > limits::UNREAD_ANSWERS {
+            return Err(SessionError::NotReading);
+        }
+        Ok(())
+    }
+
     /// The next message that is not the link's own business, or `None` when all input is taken.
     pub(super) fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Message>, SessionError> {
         loop {
@@ -98,6 +121,7 @@ impl Link {
             let message = self.decoder.decode(input)?;
             self.received += (before - input.len()) as u64;
             self.acknowledge();
+            self.count_answers()?;
             let Some(message) = message else {
                 return Ok(None);
             };

@@ -59,6 +59,9 @@ pub enum SessionError {
     /// A client opens more message streams, or asks for longer names, than this side takes.
     #[error("the client asks for more than is allowed: {0}")]
     TooMuch(&'static str),
+    /// The peer goes on asking and does not read what it is answered.
+    #[error("the other side does not read the answers to what it asks")]
+    NotReading,
     /// Commands came in an order that makes no sense.
     #[error("the command {0} is out of order")]
     OutOfOrder(&'static str),

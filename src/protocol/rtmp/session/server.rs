@@ -159,6 +159,7 @@ impl ServerSession {
             }
             self.handshake = None;
         }
+        self.link.listen();
         while let Some(message) = self.link.receive(&mut input)? {
             self.message(message)?;
         }

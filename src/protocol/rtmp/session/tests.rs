@@ -12,6 +12,7 @@ use crate::protocol::{
         auth::{AuthMod, Authenticator},
         chunk::{DecoderLimits, Encoder},
         handshake::Style,
+        limits,
         message::{Command, Control, UserControl, type_id},
         transmit::Transmit,
     },
@@ -468,6 +469,28 @@ fn pings_are_answered() {
     message(&mut client, &mut encoder, type_id::USER_CONTROL, 0, &ping).unwrap();
     let sent = drain(&mut client);
     assert_eq!(sent[sent.len() - 6..], [0, 7, 0x12, 0x34, 0x56, 0x78]);
+}
+
+#[test]
+fn a_peer_that_asks_and_does_not_read_is_left() {
+    let ping = UserControl::PingRequest(7).to_body();
+    let enough = limits::UNREAD_ANSWERS / ping.len();
+    for reads in [true, false] {
+        let (mut client, mut encoder) = connected(play(), Stage::Running);
+        let outcome = (0..enough).try_for_each(|_| {
+            if reads {
+                drain(&mut client);
+            }
+            message(&mut client, &mut encoder, type_id::USER_CONTROL, 0, &ping)
+        });
+        let wanted = if reads {
+            Ok(())
+        } else {
+            Err(SessionError::NotReading)
+        };
+        assert_eq!(outcome, wanted);
+        assert!(client.poll_transmit().len() < limits::UNREAD_ANSWERS + 100);
+    }
 }
 
 #[test]
