@@ -178,11 +178,21 @@ fn is_picture(packet: &&Packet) -> bool {
 
 #[test]
 fn a_slow_network_costs_whole_groups_of_pictures() {
+    costs_whole_groups_of_pictures("drop");
+}
+
+/// The harness says that it is live, and live media cannot wait.
+#[test]
+fn a_slow_network_costs_live_media() {
+    costs_whole_groups_of_pictures("auto");
+}
+
+fn costs_whole_groups_of_pictures(policy: &str) {
     let (server, release) = held_up();
     let location = server.url("live", "one");
     let mut sink = Pushed::new(
         &location,
-        &[("queue-policy", "drop"), ("queue-time", "3000")],
+        &[("queue-policy", policy), ("queue-time", "3000")],
     );
     let head = FlvBuilder::new().metadata(640.0).headers();
     sink.push(head.bytes());
@@ -197,6 +207,12 @@ fn a_slow_network_costs_whole_groups_of_pictures() {
         assert!(second < 200, "nothing is dropped");
         assert!(sink.stat("queue-level-time") <= 4_000_000_000);
     }
+    // The encoder is asked for less, and for a key frame to go on from.
+    let upstream = std::iter::from_fn(|| sink.harness.try_pull_upstream_event());
+    let upstream: Vec<gst::Event> = upstream.collect();
+    let has = |is: &dyn Fn(&gst::Event) -> bool| upstream.iter().any(is);
+    assert!(has(&|event| event.type_() == gst::EventType::Qos));
+    assert!(has(&|event| event.has_name("GstForceKeyUnit")));
     release.send(()).expect("the server waits");
     wait_until("the queue is empty", || sink.stat("queue-level-bytes") == 0);
     // From here on nothing is lost.
