@@ -2,8 +2,9 @@
 
 //! An application draws the pictures itself, and rtmpsink puts them on the air.
 //!
-//! An appsrc asks for a picture whenever it has room for one. The pictures carry their time, and
-//! the tone beside them is live, so the muxer brings both together at the pace of the clock.
+//! The application draws ahead as far as the appsrc takes it, which is two pictures. The pictures
+//! carry their time, and `identity sync=true` lets each through when the clock has come that far,
+//! as a camera would. What leaves the muxer is due, so the sink need not wait again (`sync=false`).
 
 use std::process::ExitCode;
 
@@ -58,11 +59,11 @@ fn main() -> ExitCode {
 fn publish(url: &str) -> Result<(), String> {
     common::init()?;
     let pipeline = common::pipeline(
-        "appsrc name=pictures ! queue ! videoconvert \
+        "appsrc name=pictures ! identity sync=true ! videoconvert \
          ! x264enc tune=zerolatency speed-preset=veryfast bitrate=1500 key-int-max=50 ! queue ! mux. \
          audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=48000,channels=2 ! audioconvert \
          ! avenc_aac ! queue ! mux. \
-         flvmux name=mux streamable=true ! rtmpsink name=air",
+         flvmux name=mux streamable=true ! rtmpsink name=air sync=false",
     )?;
     let by_name = |name| pipeline.by_name(name).expect("it is in the line above");
     by_name("air").set_property("location", url);

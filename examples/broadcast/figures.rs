@@ -93,11 +93,12 @@ impl Figures {
         self.total.samples += samples.len() as u64 / 2;
     }
 
-    /// Ends a second; `bytes` were received in all so far.
+    /// Ends a second; `bytes` were received so far, counted anew for each connection.
     pub(crate) fn turn(&mut self, bytes: u64) -> Second {
+        let received = bytes.checked_sub(self.bytes).unwrap_or(bytes);
         let span = self.second.elapsed().as_secs_f64().max(0.001);
         let second = Second {
-            bits_per_second: bytes.saturating_sub(self.bytes) as f64 * 8.0 / span,
+            bits_per_second: received as f64 * 8.0 / span,
             frames_per_second: f64::from(self.frames) / span,
             latency: quantile(&mut self.latencies, 0.5),
             level: (self.power > 0.0)
@@ -105,7 +106,7 @@ impl Figures {
         };
         self.second = Instant::now();
         self.bytes = bytes;
-        self.total.bytes = bytes;
+        self.total.bytes += received;
         self.frames = 0;
         self.latencies.clear();
         (self.power, self.samples) = (0.0, 0);

@@ -13,6 +13,7 @@ Usage: broadcast [OPTIONS]
   --seconds N            how long to run; 20 unless --listen is given, which runs until Ctrl-C
   --listen [ADDR:PORT]   publish nothing: wait for OBS, ffmpeg or another encoder to publish to
                          this address; 127.0.0.1:1935 unless given, 0.0.0.0:1935 lets others in
+  --latency MS           how much jitter of the network the receiver makes up for; 40 unless given
   --interrupt            take the publisher off the air for a moment, halfway
   --folder PATH          where the page and the latest picture go; target/broadcast unless given
   --help                 this text
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) duration: Option<Duration>,
     /// Where to wait for somebody else's stream.
     pub(crate) listen: Option<SocketAddr>,
+    /// What the receiver holds pictures back for, in milliseconds.
+    pub(crate) latency: u32,
     pub(crate) interrupt: bool,
     pub(crate) folder: PathBuf,
 }
@@ -46,6 +49,7 @@ impl Options {
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, Instead> {
         let mut arguments = arguments.peekable();
         let (mut seconds, mut listen, mut interrupt) = (None, None, false);
+        let mut latency = 40;
         let mut folder = PathBuf::from("target/broadcast");
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -66,6 +70,12 @@ impl Options {
                         ))
                     })?);
                 }
+                "--latency" => {
+                    let number = arguments.next().and_then(|value| value.parse().ok());
+                    latency = number.filter(|number| *number <= 10_000).ok_or_else(|| {
+                        Instead::Mistake("--latency takes a number up to 10000.".into())
+                    })?;
+                }
                 "--interrupt" => interrupt = true,
                 "--folder" => {
                     let given = arguments.next();
@@ -85,6 +95,7 @@ impl Options {
         Ok(Self {
             duration: seconds.map(Duration::from_secs),
             listen,
+            latency,
             interrupt: interrupt && listen.is_none(),
             folder,
         })

@@ -4,13 +4,12 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use gst::{FlowError, FlowSuccess, PadProbeReturn, PadProbeType, prelude::*};
 
-use crate::{common, figures::Figures, page, stamp};
+use crate::{common, figures::Figures, options::Options, page, stamp};
 
 /// Where the receiver can be published to.
 pub(crate) const APPLICATION: &str = "live";
@@ -24,6 +23,9 @@ const HEIGHT: usize = 360;
 pub(crate) type Shared = Arc<Mutex<Figures>>;
 
 /// A pipeline that publishes a live test picture with clocks, and a tone.
+///
+/// The sources are live, so what reaches the sink is due: `sync=false` saves the wait for the
+/// latency of the pipeline, which the receiver waits for anyway.
 pub(crate) fn publisher(port: u16, figures: &Shared) -> Result<gst::Pipeline, String> {
     let pipeline = common::pipeline(&format!(
         "videotestsrc name=camera is-live=true \
@@ -34,7 +36,7 @@ pub(crate) fn publisher(port: u16, figures: &Shared) -> Result<gst::Pipeline, St
          ! queue ! mux. \
          audiotestsrc is-live=true freq=440 volume=0.1 samplesperbuffer=480 \
          ! audio/x-raw,rate=48000,channels=2 ! audioconvert ! avenc_aac ! queue ! mux. \
-         flvmux name=mux streamable=true ! rtmpsink name=air"
+         flvmux name=mux streamable=true ! rtmpsink name=air sync=false"
     ))?;
     let by_name = |name| pipeline.by_name(name).expect("it is in the line above");
     let location = format!(
@@ -72,11 +74,7 @@ fn stamp_picture(picture: &mut [u8], now: u32) {
 ///
 /// The decoders are whatever is installed for what comes. The video sink waits for the time at
 /// which a screen would show each picture, so that nothing of the latency is left out.
-pub(crate) fn receiver(
-    address: Option<SocketAddr>,
-    figures: &Shared,
-    folder: PathBuf,
-) -> Result<gst::Pipeline, String> {
+pub(crate) fn receiver(options: &Options, figures: &Shared) -> Result<gst::Pipeline, String> {
     // FLV holds whole access units; the demuxer does not say so, and the decoder asks for it where
     // no h264parse is installed.
     let pipeline = common::pipeline(
@@ -93,11 +91,13 @@ pub(crate) fn receiver(
     )?;
     let by_name = |name| pipeline.by_name(name).expect("it is in the line above");
     let air = by_name("air");
-    let address = address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let address = options.listen.unwrap_or(free);
     air.set_property("host", address.ip().to_string());
     air.set_property("port", i32::from(address.port()));
     air.set_property("application", APPLICATION);
     air.set_property("stream", STREAM);
+    air.set_property("latency", options.latency);
 
     let of_thread = figures.clone();
     each(&by_name("pictures"), move |sample| {
@@ -114,6 +114,7 @@ pub(crate) fn receiver(
         lock(&of_thread).sound(&sample.buffer()?.map_readable().ok()?);
         Some(())
     });
+    let folder = options.folder.clone();
     each(&by_name("page"), move |sample| {
         let png = sample.buffer()?.map_readable().ok()?;
         page::replace(&folder, "frame.png", &png)

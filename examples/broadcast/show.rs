@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let folder = options.folder.display();
     page::make(&options.folder).map_err(|error| format!("Cannot write to {folder}: {error}."))?;
     let figures = Shared::new(Figures::new().into());
-    let receiver = pipelines::receiver(options.listen, &figures, options.folder.clone())?;
+    let receiver = pipelines::receiver(options, &figures)?;
     let mut show = Show {
         options,
         figures,

@@ -73,7 +73,7 @@ mod tests {
             assert_eq!(read(&luma, width, height), Some(number));
         }
         let block = (height / BLOCK - 1) * BLOCK * width;
-        luma[block..block + BLOCK * width].fill(BLACK);
+        luma[block..block + BLOCK * width].fill(WHITE);
         assert_eq!(read(&luma, width, height), None);
         assert_eq!(read(&luma[..100], width, height), None);
         assert_eq!(read(&[], 4, 4), None);
