@@ -233,12 +233,15 @@ impl Connection {
         let Some(session) = &mut self.session else {
             return Ok(false);
         };
-        let read = self.stack.read(&mut self.buffer);
-        match read.map_err(|error| cut(error, session.stage()))? {
-            Read::Data(n) => {
-                session.handle_input(now, self.buffer.get(..n).unwrap_or_default())?;
-                Ok(true)
+        let mut taken = Ok(());
+        let read = self.stack.read_to(&mut self.buffer, &mut |bytes| {
+            if taken.is_ok() {
+                taken = session.handle_input(now, bytes);
             }
+        });
+        taken?;
+        match read.map_err(|error| cut(error, session.stage()))? {
+            Read::Data(_) => Ok(true),
             Read::WouldBlock => Ok(false),
             Read::Closed => {
                 self.closed = true;

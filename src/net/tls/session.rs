@@ -6,7 +6,7 @@
 //! record of 16 KiB costs a quarter of a recv and not four.
 
 use std::{
-    io::{self, IoSlice, Read as _, Write as _},
+    io::{self, BufRead as _, IoSlice, Write as _},
     sync::Arc,
 };
 
@@ -101,12 +101,14 @@ impl Session {
         }
     }
 
+    /// Hands up to `room` bytes to `take`, in pieces as rustls has them.
     pub(in crate::net) fn read(
         &mut self,
         stream: &mut Stream,
-        buf: &mut [u8],
+        room: usize,
+        take: &mut dyn FnMut(&[u8]),
     ) -> Result<Read, NetError> {
-        let read = self.read_records(stream, buf);
+        let read = self.read_records(stream, room, take);
         match read {
             Ok(Read::Data(_)) => self.heard = true,
             Ok(Read::Closed) if self.missed_certificate() => {
@@ -117,16 +119,25 @@ impl Session {
         read.map_err(|error| self.blame(error))
     }
 
-    fn read_records(&mut self, stream: &mut Stream, buf: &mut [u8]) -> Result<Read, NetError> {
+    fn read_records(
+        &mut self,
+        stream: &mut Stream,
+        room: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<Read, NetError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         let mut filled = 0;
         let mut fruitless = 0;
         let end = loop {
-            match self.connection.reader().read(&mut buf[filled..]) {
-                Ok(0) => break Ok(Read::Closed),
-                Ok(n) => {
+            let mut reader = self.connection.reader();
+            match reader.fill_buf() {
+                Ok([]) => break Ok(Read::Closed),
+                Ok(bytes) => {
+                    let n = bytes.len().min(room - filled);
+                    take(&bytes[..n]);
+                    reader.consume(n);
                     filled += n;
                     fruitless = 0;
                 }
@@ -137,7 +148,7 @@ impl Session {
                 }
                 Err(error) => break Err(NetError::from_io(Stage::Stream, error)),
             }
-            if filled == buf.len() {
+            if filled == room {
                 return Ok(Read::Data(filled));
             }
             if fruitless > limits::TLS_FRUITLESS_STEPS {
