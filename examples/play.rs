@@ -54,7 +54,11 @@ fn play(url: &str) -> Result<(), String> {
     let by_name = |name| pipeline.by_name(name).expect("it is in the line above");
     by_name("air").set_property("location", url);
 
-    let report = Arc::new(Mutex::new(Report::default()));
+    let report = Arc::new(Mutex::new(Report {
+        since: Instant::now(),
+        pictures: 0,
+        total: 0,
+    }));
     let pictures: gst_app::AppSink = by_name("pictures").downcast().expect("it is an appsink");
     let of_thread = report.clone();
     pictures.set_callbacks(
@@ -111,16 +115,6 @@ struct Report {
     since: Instant,
     pictures: u32,
     total: u64,
-}
-
-impl Default for Report {
-    fn default() -> Self {
-        Self {
-            since: Instant::now(),
-            pictures: 0,
-            total: 0,
-        }
-    }
 }
 
 impl Report {
