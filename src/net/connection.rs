@@ -35,13 +35,13 @@ pub enum ConnectionError {
     /// In the session.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The server closed the connection at this stage; `truncated` where TLS ended without saying
-    /// so.
+    /// The server closed the connection at this stage; `truncated` where it was cut: by a reset, or
+    /// TLS ended without saying so.
     #[error("{}", closed_sentence(*.stage))]
     Closed {
         /// How far the session had come.
         stage: Stage,
-        /// TLS ended without a close_notify.
+        /// Something may be missing at the end.
         truncated: bool,
     },
     /// The server took nothing of what was sent.
@@ -220,8 +220,10 @@ impl Connection {
             if transmit.is_empty() && !self.stack.wants_write() {
                 return Ok(Write::Drained);
             }
-            if self.stack.write(transmit)? == Write::Blocked {
-                return Ok(Write::Blocked);
+            match self.stack.write(transmit) {
+                Ok(Write::Blocked) => return Ok(Write::Blocked),
+                Ok(Write::Drained) => {}
+                Err(error) => return Err(cut(error, session.stage())),
             }
         }
     }
@@ -231,11 +233,15 @@ impl Connection {
         let Some(session) = &mut self.session else {
             return Ok(false);
         };
-        match self.stack.read(&mut self.buffer)? {
-            Read::Data(n) => {
-                session.handle_input(now, self.buffer.get(..n).unwrap_or_default())?;
-                Ok(true)
+        let mut taken = Ok(());
+        let read = self.stack.read_to(&mut self.buffer, &mut |bytes| {
+            if taken.is_ok() {
+                taken = session.handle_input(now, bytes);
             }
+        });
+        taken?;
+        match read.map_err(|error| cut(error, session.stage()))? {
+            Read::Data(_) => Ok(true),
             Read::WouldBlock => Ok(false),
             Read::Closed => {
                 self.closed = true;
@@ -257,6 +263,19 @@ impl Connection {
         self.config = Some(config);
         self.closed = false;
         Ok(())
+    }
+}
+
+/// A reset is a close without manners: what the user has to look at is how far the session had come.
+fn cut(error: NetError, stage: Stage) -> ConnectionError {
+    match error {
+        NetError::Closed {
+            stage: super::Stage::Stream,
+        } => ConnectionError::Closed {
+            stage,
+            truncated: true,
+        },
+        error => error.into(),
     }
 }
 

@@ -92,7 +92,8 @@ pub enum NetError {
     Tls {
         /// One sentence that names the reason.
         reason: String,
-        /// What is wrong with the peer's certificate; empty if something else failed.
+        /// What is wrong with the peer's certificate, or `GENERIC_ERROR` if ours is missing or was
+        /// refused; empty if something else failed.
         flags: ValidationFlags,
     },
     /// The SOCKS proxy said no, or is none.

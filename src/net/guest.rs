@@ -134,11 +134,15 @@ impl Guest {
             }
             self.session.handle_timeout(now)?;
             self.flush()?;
-            match self.stack.read(&mut self.buffer)? {
-                Read::Data(n) => {
-                    self.session
-                        .handle_input(self.buffer.get(..n).unwrap_or_default())?;
+            let (session, mut taken) = (&mut self.session, Ok(()));
+            let read = self.stack.read_to(&mut self.buffer, &mut |bytes| {
+                if taken.is_ok() {
+                    taken = session.handle_input(bytes);
                 }
+            });
+            taken?;
+            match read? {
+                Read::Data(_) => {}
                 Read::WouldBlock => return Ok(None),
                 Read::Closed => self.closed = true,
             }

@@ -136,6 +136,8 @@ struct State {
     sent: u64,
     dropped: u64,
     stall: Stall,
+    /// Figures of the connection that was.
+    ended: Option<(LinkStats, Option<Duration>)>,
 }
 
 /// Watches a server that has been sent more than it takes.
@@ -177,6 +179,7 @@ impl Publisher {
                 sent: 0,
                 dropped: 0,
                 stall: Stall::default(),
+                ended: None,
             }),
             changed: Condvar::new(),
             notify: Box::new(notify),
@@ -233,7 +236,7 @@ impl Publisher {
     /// Sends what waits and the commands that end a stream, and waits until the server has it all.
     ///
     /// # Errors
-    /// [`PushError`].
+    /// [`PushError`]; after an interruption it can be called again, and waits on.
     pub fn finish(&self) -> Result<(), PushError> {
         let mut state = self.inner.lock();
         if let Phase::Open = state.phase {
@@ -267,8 +270,7 @@ impl Publisher {
             }
             connection.stack().shutdown();
         }
-        state.phase = Phase::Closed;
-        state.connection = None;
+        state.close();
     }
 
     /// Ends every wait in [`push`](Self::push) and [`finish`](Self::finish), until
@@ -293,6 +295,9 @@ impl Publisher {
             queued_time: state.queue.time(),
             ..PublisherStats::default()
         };
+        if let Some((link, connect_time)) = state.ended {
+            (stats.link, stats.connect_time) = (link, connect_time);
+        }
         if let Some(connection) = &mut state.connection {
             stats.link = connection.stats();
             stats.stage = Some(connection.stage());
@@ -313,7 +318,8 @@ impl Task for Inner {
     fn turn(&self, io: &Io<'_>) -> Next {
         let mut notices = Vec::new();
         let mut state = self.lock();
-        if let Phase::Open = state.phase {
+        // A short stream may have ended before this first turn.
+        if let Phase::Open | Phase::Draining = state.phase {
             state.connection.get_or_insert_with(|| {
                 let (target, config) = (self.target.clone(), self.config.clone());
                 Connection::open(target, config, io.waker.clone(), io.now)
@@ -329,8 +335,8 @@ impl Task for Inner {
             Err(error) => {
                 let error = Arc::new(error);
                 notices.push(Notice::Failed(error.clone()));
+                state.let_go();
                 state.phase = Phase::Failed(error);
-                state.connection = None;
                 Next::default()
             }
         };
@@ -478,7 +484,13 @@ impl State {
     }
 
     fn close(&mut self) {
+        self.let_go();
         self.phase = Phase::Closed;
-        self.connection = None;
+    }
+
+    fn let_go(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.ended = Some((connection.stats(), connection.connect_time()));
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::protocol::flv::{Tag, TagKind};
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueLimits {
-    /// Bytes of tags.
+    /// Bytes of tags; `usize::MAX` for no limit.
     pub bytes: usize,
     /// Stream time between the first tag and the last; zero for no limit.
     pub time: Duration,

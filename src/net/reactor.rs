@@ -173,8 +173,9 @@ impl Reactor {
             for event in &events {
                 if event.token() == WAKE {
                     let woken = std::mem::take(&mut self.lock().woken);
-                    ready.extend(woken.into_iter().map(|token| (token, Ready::default())));
-                    for token in &timers.on_wake {
+                    // Into what the poll reported of the same socket, and never over it: edges come
+                    // once.
+                    for token in woken.iter().chain(&timers.on_wake) {
                         ready.entry(*token).or_default();
                     }
                 } else {

@@ -164,6 +164,15 @@ impl Receiver {
         }
     }
 
+    /// The kernel's estimate of the round trip on the connection there is.
+    pub fn round_trip(&mut self) -> Option<Duration> {
+        let stack = match &mut self.side {
+            Side::Caller(connection) => connection.stack(),
+            Side::Listener { guest, .. } => guest.as_mut()?.stack(),
+        };
+        stack.stream()?.rtt()
+    }
+
     /// Waits for what happens next, `patience` long if that is given.
     ///
     /// # Errors

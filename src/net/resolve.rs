@@ -13,7 +13,9 @@ use std::{
     thread,
 };
 
-use super::{NetError, Stage};
+use mio::{Events, Poll, Token, Waker};
+
+use super::{NetError, Stage, interrupt::Interrupt};
 
 type Lookup = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
@@ -118,6 +120,43 @@ impl Resolve {
             reason,
         })
     }
+}
+
+/// The addresses of a host, waited for.
+///
+/// # Errors
+/// [`NetError::Resolve`] when the name has none, [`NetError::Interrupted`].
+pub fn look_up(
+    resolver: &Resolver,
+    host: &str,
+    port: u16,
+    interrupt: &Interrupt,
+) -> Result<Vec<SocketAddr>, NetError> {
+    let failed = |source| NetError::Io {
+        stage: Stage::Resolve,
+        source,
+    };
+    let mut poll = Poll::new().map_err(failed)?;
+    let waker = Arc::new(Waker::new(poll.registry(), Token(0)).map_err(failed)?);
+    let mut resolve = Resolve::start(resolver, host, port, &waker)?;
+    let before = interrupt.replace(Some(waker));
+    let mut events = Events::with_capacity(1);
+    let found = loop {
+        if interrupt.is_set() {
+            break Err(NetError::Interrupted);
+        }
+        match resolve.poll() {
+            Ok(None) => {}
+            Ok(Some(addresses)) => break Ok(addresses),
+            Err(error) => break Err(error),
+        }
+        match poll.poll(&mut events, None) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => break Err(failed(error)),
+            _ => {}
+        }
+    };
+    interrupt.replace(before);
+    found
 }
 
 /// The address that `host` spells, with or without the brackets that URLs put around IPv6.

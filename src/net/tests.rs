@@ -232,7 +232,7 @@ fn waiting_ends_when_interrupted() {
             }
         })
     };
-    while publisher.stats().queued_bytes < 1 << 20 {
+    while publisher.stats().queued_bytes < 512 * 1024 {
         thread::yield_now();
     }
     publisher.interrupt();

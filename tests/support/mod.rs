@@ -2,7 +2,7 @@
 
 //! What the integration tests share: real peers, test media, an independent FLV reader and servers
 //! that misbehave. Nothing here uses the crate's own protocol code, so that a mistake in that cannot
-//! hide itself.
+//! hide itself; `pipeline` alone loads its elements.
 
 // Each test program compiles all of this, uses its part and exports nothing.
 #![allow(dead_code, unreachable_pub)]
@@ -16,5 +16,7 @@ pub mod gst_peer;
 pub mod media;
 pub mod nginx;
 pub mod peers;
+pub mod pipeline;
 pub mod process;
 pub mod rtmp_peer;
+pub mod taker;

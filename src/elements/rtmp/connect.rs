@@ -2,11 +2,7 @@
 
 //! From what the user set to what the lower storeys take.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use gio::TlsCertificateFlags;
 use gst::prelude::*;
@@ -18,8 +14,10 @@ use super::{
 };
 use crate::{
     net::{
+        NetError,
         interrupt::Interrupt,
         porter::Wanted,
+        resolve::{Resolver, look_up},
         socks::SocksProxy,
         stack::Target,
         swf_fetch::fetch_swf,
@@ -43,6 +41,11 @@ impl Settings {
     /// A setting that makes no sense.
     pub(super) fn target(&self, element: &gst::Element) -> Result<Target, Failure> {
         self.check_location()?;
+        if self.port() == 0 {
+            return Err(Failure::settings(
+                "There is no port 0 to connect to; only a listener can be given any free one.",
+            ));
+        }
         let proxy = self
             .socks_proxy
             .as_deref()
@@ -106,8 +109,9 @@ impl Settings {
         swf: Option<SwfHash>,
     ) -> Result<ClientConfig, Failure> {
         let text = self.extra_connect_args.as_deref().unwrap_or_default();
-        let connect_arguments = parse_conn(text)
-            .map_err(|error| Failure::settings(&format!("extra-connect-args: {error}.")))?;
+        let connect_arguments = parse_conn(text).map_err(|error| {
+            Failure::settings(&format!("The extra-connect-args cannot be used: {error}."))
+        })?;
         let secret = |secret: &Option<Secret>| secret.as_ref().map(|s| s.reveal().to_owned());
         let tc_url = match &*self.tc_url {
             Some(url) => url.clone(),
@@ -201,36 +205,28 @@ impl Settings {
         Ok(Some(hash))
     }
 
-    /// What to listen for. Looks up the host name, which for a listener is one of this machine's.
+    /// What to listen for. Waits while a host name is looked up.
     ///
     /// # Errors
-    /// A setting that makes no sense.
-    pub(super) fn wanted(&self) -> Result<Wanted, Failure> {
+    /// A setting that makes no sense; `None` where the wait was interrupted.
+    pub(super) fn wanted(&self, interrupt: &Interrupt) -> Result<Wanted, Option<Failure>> {
         self.check_location()?;
-        let tls = match (*self.scheme, &self.tls_certificate) {
-            (Scheme::Rtmp, _) => None,
-            (Scheme::Rtmps, None) => {
-                return Err(Failure::settings(
-                    "A listener for rtmps needs tls-certificate, and tls-private-key if the key is \
-                     in a file of its own.",
-                ));
-            }
-            (Scheme::Rtmps, Some(cert)) => {
-                let key = self.tls_private_key.clone().unwrap_or_else(|| cert.clone());
-                let server = ServerTls {
-                    cert: cert.clone(),
-                    key,
-                    client_ca: self.tls_ca_file.clone(),
-                };
-                Some(
-                    server
-                        .server_config()
-                        .map_err(|error| Failure::settings(&sentence(&error)))?,
-                )
-            }
+        let tls = self.server_tls()?;
+        let found = look_up(&Resolver::default(), &self.host, self.port(), interrupt);
+        let address = match found {
+            Ok(found) => found.first().copied(),
+            Err(NetError::Interrupted) => return Err(None),
+            Err(_) => None,
         };
+        let address = address.ok_or_else(|| {
+            Failure::settings(&format!(
+                "{} is no address of this machine; listen on 127.0.0.1 for this machine alone or \
+                 on 0.0.0.0 for all.",
+                *self.host
+            ))
+        })?;
         Ok(Wanted {
-            address: self.listen_address()?,
+            address,
             app: (*self.application).clone(),
             stream: (*self.stream).clone(),
             session: ServerConfig {
@@ -241,14 +237,35 @@ impl Settings {
         })
     }
 
-    fn listen_address(&self) -> Result<SocketAddr, Failure> {
-        let host = self.host.trim_matches(['[', ']']);
-        (host, self.port()).to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(|| {
-            Failure::settings(&format!(
-                "{host} is no address of this machine; listen on 127.0.0.1 for this machine alone or \
-                 on 0.0.0.0 for all."
-            ))
-        })
+    /// What is wrong with the settings of a listener, as far as that shows before it listens.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub(super) fn check_listener(&self) -> Result<(), Failure> {
+        self.check_location()?;
+        self.server_tls().map(drop)
+    }
+
+    fn server_tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, Failure> {
+        let cert = match (*self.scheme, &self.tls_certificate) {
+            (Scheme::Rtmp, _) => return Ok(None),
+            (Scheme::Rtmps, None) => {
+                return Err(Failure::settings(
+                    "A listener for rtmps needs tls-certificate, and tls-private-key if the key is \
+                     in a file of its own.",
+                ));
+            }
+            (Scheme::Rtmps, Some(cert)) => cert,
+        };
+        let server = ServerTls {
+            cert: cert.clone(),
+            key: self.tls_private_key.as_ref().unwrap_or(cert).clone(),
+            client_ca: self.tls_ca_file.clone(),
+        };
+        let config = server.server_config();
+        config
+            .map(Some)
+            .map_err(|error| Failure::settings(&sentence(&error)))
     }
 }
 
@@ -260,7 +277,9 @@ pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
         .next()
         .map(|first| first.to_uppercase().to_string())
         .unwrap_or_default();
-    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+    let rest = chars.as_str().trim_end_matches('.');
+    let stop = if rest.ends_with(['?', '!']) { "" } else { "." };
+    format!("{first}{rest}{stop}")
 }
 
 /// Asks the application about a certificate.

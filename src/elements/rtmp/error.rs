@@ -32,11 +32,6 @@ impl Failure {
         Self::new(ResourceError::Settings, sentence.to_owned(), "settings")
     }
 
-    /// What came in or goes out is not what it should be.
-    pub(super) fn stream(sentence: String) -> Self {
-        Self::new(ResourceError::Failed, sentence, "stream")
-    }
-
     /// The connection failed below the session; `None` where it was only interrupted.
     pub(super) fn net(role: Role, error: &NetError) -> Option<Self> {
         let code = match error {
@@ -45,7 +40,7 @@ impl Failure {
             NetError::Resolve { .. } | NetError::Refused { .. } | NetError::Unreachable { .. } => {
                 ResourceError::NotFound
             }
-            NetError::Tls { .. } => ResourceError::NotAuthorized,
+            NetError::Tls { flags, .. } if !flags.is_empty() => ResourceError::NotAuthorized,
             NetError::Closed {
                 stage: net::Stage::Stream,
             }

@@ -19,6 +19,8 @@ pub(super) enum State {
     Connecting,
     /// The stream runs.
     Streaming,
+    /// Waiting for a publisher.
+    Listening,
 }
 
 impl State {
@@ -27,6 +29,7 @@ impl State {
             Self::Idle => "idle",
             Self::Connecting => "connecting",
             Self::Streaming => "streaming",
+            Self::Listening => "listening",
         }
     }
 }
@@ -106,10 +109,10 @@ fn clock_time(span: Option<Duration>) -> Option<gst::ClockTime> {
  * | `in-window-ack-size`, `out-window-ack-size` | uint | bytes after which we, the peer acknowledge |
  * | `in-bytes-total`, `out-bytes-total` | uint64 | bytes received, sent |
  * | `in-bytes-acked`, `out-bytes-acked` | uint64 | of these, acknowledged by us, by the peer |
- * | `state` | string | idle, connecting, streaming, reconnecting |
+ * | `state` | string | idle, connecting, streaming, listening |
  * | `connect-time` | uint64 | from the first attempt to the running stream |
  * | `round-trip-time` | uint64 | as the kernel estimates it |
- * | `reconnects` | uint | connections lost and replaced |
+ * | `reconnects` | uint | connections replaced, of a listener: publishers after the first |
  * | `tags` | uint64 | FLV tags received or sent |
  * | `dropped-tags` | uint64 | tags that a slow network has cost |
  * | `queue-level-bytes`, `queue-level-time` | uint64 | what waits to be sent |

@@ -212,14 +212,44 @@ impl Stack {
     /// [`NetError::Closed`] when the connection was cut, [`NetError::Tls`] when TLS broke, as it
     /// does when a server asks for a certificate and gets none (TLS 1.3 tells only then).
     pub fn read(&mut self, buf: &mut [u8]) -> Result<Read, NetError> {
+        if let State::Open(stream, Some(tls)) = &mut self.state {
+            let (room, mut filled) = (buf.len(), 0);
+            return tls.read(stream, room, &mut |bytes| {
+                buf[filled..filled + bytes.len()].copy_from_slice(bytes);
+                filled += bytes.len();
+            });
+        }
+        self.read_plain(buf)
+    }
+
+    /// Reads what has come, by way of `buf` if it must, and hands it to `take` in one piece or
+    /// several: over TLS it saves a copy.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_to(
+        &mut self,
+        buf: &mut [u8],
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<Read, NetError> {
+        if let State::Open(stream, Some(tls)) = &mut self.state {
+            return tls.read(stream, buf.len(), take);
+        }
+        let read = self.read_plain(buf);
+        if let Ok(Read::Data(n)) = read {
+            take(&buf[..n]);
+        }
+        read
+    }
+
+    fn read_plain(&mut self, buf: &mut [u8]) -> Result<Read, NetError> {
         match &mut self.state {
-            State::Open(stream, None) => match stream.recv(buf) {
+            State::Open(stream, _) => match stream.recv(buf) {
                 Ok(0) => Ok(Read::Closed),
                 Ok(n) => Ok(Read::Data(n)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::WouldBlock),
                 Err(error) => Err(NetError::from_io(Stage::Stream, error)),
             },
-            State::Open(stream, Some(tls)) => tls.read(stream, buf),
             State::Failed => Err(NetError::Closed {
                 stage: Stage::Stream,
             }),

@@ -14,7 +14,7 @@ pub(super) fn sentence(error: &Error, certificate_missing: bool) -> NetError {
     }
     NetError::tls(match error {
         Error::AlertReceived(alert) => {
-            return NetError::tls(alert_received(*alert, certificate_missing));
+            return alert_received(*alert, certificate_missing);
         }
         Error::NoCertificatesPresented => {
             "the peer showed no certificate, and one is needed".to_owned()
@@ -52,7 +52,7 @@ fn invalid_certificate(error: &CertificateError) -> NetError {
     }
 }
 
-fn alert_received(alert: Alert, certificate_missing: bool) -> String {
+fn alert_received(alert: Alert, certificate_missing: bool) -> NetError {
     if certificate_missing
         && matches!(
             alert,
@@ -64,10 +64,10 @@ fn alert_received(alert: Alert, certificate_missing: bool) -> String {
                 | Alert::AccessDenied
         )
     {
-        return CERTIFICATE_WANTED.to_owned();
+        return our_certificate(CERTIFICATE_WANTED);
     }
-    match alert {
-        Alert::CertificateRequired => CERTIFICATE_WANTED.to_owned(),
+    NetError::tls(match alert {
+        Alert::CertificateRequired => return our_certificate(CERTIFICATE_WANTED),
         Alert::ProtocolVersion | Alert::InsufficientSecurity => OLD_VERSION.to_owned(),
         Alert::HandshakeFailure => {
             "the peer and we have no TLS parameters in common (handshake failure)".to_owned()
@@ -79,8 +79,18 @@ fn alert_received(alert: Alert, certificate_missing: bool) -> String {
         | Alert::CertificateRevoked
         | Alert::CertificateExpired
         | Alert::CertificateUnknown
-        | Alert::AccessDenied => format!("the peer refused our certificate ({alert:?})"),
+        | Alert::AccessDenied => {
+            return our_certificate(format!("the peer refused our certificate ({alert:?})"));
+        }
         alert => format!("the peer ended TLS ({alert:?})"),
+    })
+}
+
+/// It is about who we are, in contrast to a fault of the connection.
+fn our_certificate(reason: impl Into<String>) -> NetError {
+    NetError::Tls {
+        reason: reason.into(),
+        flags: ValidationFlags::GENERIC_ERROR,
     }
 }
 
@@ -89,9 +99,10 @@ const CERTIFICATE_WANTED: &str =
 
 /// The sentence for a connection that ended before TLS stood.
 pub(super) fn closed_in_handshake(anything_came: bool, certificate_missing: bool) -> NetError {
-    NetError::tls(if certificate_missing {
-        CERTIFICATE_WANTED
-    } else if anything_came {
+    if certificate_missing {
+        return our_certificate(CERTIFICATE_WANTED);
+    }
+    NetError::tls(if anything_came {
         "the peer closed the connection in the middle of the TLS handshake"
     } else {
         "the peer closed the connection instead of answering in TLS; does it speak TLS on this \

@@ -6,7 +6,7 @@
 //! record of 16 KiB costs a quarter of a recv and not four.
 
 use std::{
-    io::{self, IoSlice, Read as _, Write as _},
+    io::{self, BufRead as _, IoSlice, Write as _},
     sync::Arc,
 };
 
@@ -36,6 +36,8 @@ pub(in crate::net) struct Session {
     start: usize,
     end: usize,
     anything_came: bool,
+    /// The peer has sent data, not only what belongs to TLS.
+    heard: bool,
     truncated: bool,
     /// A failure behind bytes that were handed out first.
     failure: Option<NetError>,
@@ -68,6 +70,7 @@ impl Session {
             start: 0,
             end: 0,
             anything_came: false,
+            heard: false,
             truncated: false,
             failure: None,
         }
@@ -98,10 +101,29 @@ impl Session {
         }
     }
 
+    /// Hands up to `room` bytes to `take`, in pieces as rustls has them.
     pub(in crate::net) fn read(
         &mut self,
         stream: &mut Stream,
-        buf: &mut [u8],
+        room: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<Read, NetError> {
+        let read = self.read_records(stream, room, take);
+        match read {
+            Ok(Read::Data(_)) => self.heard = true,
+            Ok(Read::Closed) if self.missed_certificate() => {
+                return Err(closed_in_handshake(true, true));
+            }
+            _ => {}
+        }
+        read.map_err(|error| self.blame(error))
+    }
+
+    fn read_records(
+        &mut self,
+        stream: &mut Stream,
+        room: usize,
+        take: &mut dyn FnMut(&[u8]),
     ) -> Result<Read, NetError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -109,9 +131,13 @@ impl Session {
         let mut filled = 0;
         let mut fruitless = 0;
         let end = loop {
-            match self.connection.reader().read(&mut buf[filled..]) {
-                Ok(0) => break Ok(Read::Closed),
-                Ok(n) => {
+            let mut reader = self.connection.reader();
+            match reader.fill_buf() {
+                Ok([]) => break Ok(Read::Closed),
+                Ok(bytes) => {
+                    let n = bytes.len().min(room - filled);
+                    take(&bytes[..n]);
+                    reader.consume(n);
                     filled += n;
                     fruitless = 0;
                 }
@@ -122,7 +148,7 @@ impl Session {
                 }
                 Err(error) => break Err(NetError::from_io(Stage::Stream, error)),
             }
-            if filled == buf.len() {
+            if filled == room {
                 return Ok(Read::Data(filled));
             }
             if fruitless > limits::TLS_FRUITLESS_STEPS {
@@ -157,7 +183,7 @@ impl Session {
         transmit: &mut Transmit,
     ) -> Result<Write, NetError> {
         loop {
-            if !self.flush(stream)? {
+            if !self.flush(stream).map_err(|error| self.blame(error))? {
                 return Ok(Write::Blocked);
             }
             if transmit.is_empty() {
@@ -240,6 +266,19 @@ impl Session {
             return Err(sentence(&error, self.certificate_missing()));
         }
         Ok(if ended { Step::Ended } else { Step::Fed })
+    }
+
+    /// Whether the peer is one that asks for a certificate, and has not said a word since it got
+    /// none. In TLS 1.3 that is where it would object, and nginx merely closes.
+    fn missed_certificate(&self) -> bool {
+        !self.heard && self.certificate_missing()
+    }
+
+    fn blame(&self, error: NetError) -> NetError {
+        match error {
+            NetError::Closed { .. } if self.missed_certificate() => closed_in_handshake(true, true),
+            error => error,
+        }
     }
 
     fn certificate_missing(&self) -> bool {

@@ -73,8 +73,8 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
             glib::ParamSpecInt::builder("port")
                 .nick("Port")
                 .blurb("TCP port of the server; unset, it is the scheme's: \
-                        1935 for rtmp, 443 for rtmps")
-                .minimum(1)
+                        1935 for rtmp, 443 for rtmps; 0 lets a listener take a free one")
+                .minimum(0)
                 .maximum(i32::from(u16::MAX))
                 .default_value(i32::from(defaults.port()))
                 .mutable_ready()

@@ -107,6 +107,14 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
             |s| secs(s.idle_timeout).to_value(),
             |s, v| s.idle_timeout = from_secs(v),
         ),
+        /**
+         * no-eof-is-error:
+         *
+         * This is about a server that just closes. A reset, and TLS that ends without a
+         * close_notify, is always an error, for something may be missing. A listener ends with its
+         * publisher either way, for publishers come and go; with this it posts an error then,
+         * unless it keeps listening.
+         */
         switch(
             "no-eof-is-error",
             "No EOF is error",

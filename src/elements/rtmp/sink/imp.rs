@@ -76,6 +76,38 @@ impl RtmpSink {
             .inspect_err(|err| gst::error!(CAT, imp = self, "Location refused: {err}"))
     }
 
+    /// Starts on the way to PAUSED. The base class would have it done on the way to READY, where
+    /// settings may still change, and adds an error of its own to ours.
+    fn begin(&self) -> Result<(), gst::StateChangeError> {
+        self.failed.store(false, Ordering::SeqCst);
+        *lock(&self.streaming) = Streaming::default();
+        *lock(&self.media_timestamp) = None;
+        let (checked, at_once, verify) = self.with_settings(|settings| {
+            let checked = settings.check_location();
+            (checked, settings.async_connect, *settings.swf_verify)
+        });
+        // A SWF file has to be fetched first, which waits: that is for the streaming thread.
+        let begun = match checked {
+            Ok(()) if at_once && !verify => self.connect().map(|_| ()),
+            checked => checked.map_err(Some),
+        };
+        if let Err(Some(failure)) = begun {
+            self.fail(&failure);
+            return Err(gst::StateChangeError);
+        }
+        Ok(())
+    }
+
+    /// Stops once nothing streams any more.
+    fn end(&self) {
+        let publisher = lock(&self.publisher).take();
+        if let Some(publisher) = publisher {
+            publisher.abandon();
+        }
+        self.notices.end(self.obj().upcast_ref());
+        *lock(&self.streaming) = Streaming::default();
+    }
+
     /// Begins to connect; waits for nothing but a SWF file that has to be verified.
     fn connect(&self) -> Result<Arc<Publisher>, Option<Failure>> {
         let settings = self.with_settings(|settings| settings.clone());
@@ -85,7 +117,10 @@ impl RtmpSink {
         gst::info!(CAT, imp = self, "Connecting to {}", settings.location());
         let publisher = PublisherConfig {
             queue: QueueLimits {
-                bytes: settings.queue_bytes as usize,
+                bytes: match settings.queue_bytes {
+                    0 => usize::MAX,
+                    bytes => bytes as usize,
+                },
                 time: settings.queue_time,
             },
             pacing: u64::from(settings.peak_kbps) * 1000 / 8,
@@ -105,12 +140,17 @@ impl RtmpSink {
     /// The publication, begun now if it was not before.
     fn publisher(&self) -> Result<Arc<Publisher>, gst::FlowError> {
         let known = lock(&self.publisher).clone();
-        match known.map_or_else(|| self.connect(), Ok) {
-            Ok(publisher) => Ok(publisher),
-            Err(None) => Err(gst::FlowError::Flushing),
-            Err(Some(failure)) => {
-                self.fail(&failure);
-                Err(gst::FlowError::Error)
+        if let Some(publisher) = known {
+            return Ok(publisher);
+        }
+        loop {
+            match self.connect() {
+                Ok(publisher) => return Ok(publisher),
+                Err(None) => self.wait_out_pause()?,
+                Err(Some(failure)) => {
+                    self.fail(&failure);
+                    return Err(gst::FlowError::Error);
+                }
             }
         }
     }
@@ -136,27 +176,36 @@ impl RtmpSink {
         overflow: Overflow,
     ) -> Result<(), gst::FlowError> {
         let timestamp = tag.timestamp();
-        match publisher.push(tag, overflow) {
-            Ok(0) => {
-                *lock(&self.media_timestamp) = Some(timestamp);
-                Ok(())
+        let dropped = self.through_pauses(|| publisher.push(tag.clone(), overflow))?;
+        match dropped {
+            0 => *lock(&self.media_timestamp) = Some(timestamp),
+            dropped => self.overflowed(publisher, dropped),
+        }
+        Ok(())
+    }
+
+    /// Does what may have to wait for the network, again after each pause of the pipeline.
+    fn through_pauses<T>(
+        &self,
+        mut work: impl FnMut() -> Result<T, PushError>,
+    ) -> Result<T, gst::FlowError> {
+        loop {
+            match work() {
+                Ok(done) => return Ok(done),
+                Err(PushError::Interrupted) => self.wait_out_pause()?,
+                Err(PushError::Failed(error)) => {
+                    self.fail_connection(&error);
+                    return Err(gst::FlowError::Error);
+                }
             }
-            Ok(dropped) => {
-                self.overflowed(publisher, dropped);
-                Ok(())
-            }
-            Err(error) => Err(self.push_failed(error)),
         }
     }
 
-    fn push_failed(&self, error: PushError) -> gst::FlowError {
-        match error {
-            PushError::Interrupted => gst::FlowError::Flushing,
-            PushError::Failed(error) => {
-                self.fail_connection(&error);
-                gst::FlowError::Error
-            }
-        }
+    /// What interrupted us may be a pause as well as the end; the base class knows. It holds its
+    /// preroll lock around render() and around every serialised event, which this wait lets go; a
+    /// pause, and so NULL, waits for that lock.
+    fn wait_out_pause(&self) -> Result<(), gst::FlowError> {
+        self.obj().wait_preroll().map(|_| ())
     }
 
     /// The network is slower than the encoder: tells the application, asks the encoder for less and
@@ -317,36 +366,24 @@ impl ElementImpl for RtmpSink {
         });
         &TEMPLATES
     }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused {
+            self.begin()?;
+        }
+        let result = self.parent_change_state(transition);
+        let stopped = transition == gst::StateChange::PausedToReady;
+        if stopped || (transition == gst::StateChange::ReadyToPaused && result.is_err()) {
+            self.end();
+        }
+        result
+    }
 }
 
 impl BaseSinkImpl for RtmpSink {
-    fn start(&self) -> Result<(), gst::ErrorMessage> {
-        self.failed.store(false, Ordering::SeqCst);
-        *lock(&self.streaming) = Streaming::default();
-        *lock(&self.media_timestamp) = None;
-        let (at_once, verify) =
-            self.with_settings(|settings| (settings.async_connect, *settings.swf_verify));
-        // A SWF file has to be fetched first, which waits: that is for the streaming thread.
-        if at_once
-            && !verify
-            && let Err(Some(failure)) = self.connect()
-        {
-            let settings = self.with_settings(|settings| settings.clone());
-            return Err(failure.into_message(&settings));
-        }
-        Ok(())
-    }
-
-    fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        let publisher = lock(&self.publisher).take();
-        if let Some(publisher) = publisher {
-            publisher.abandon();
-        }
-        self.notices.end(self.obj().upcast_ref());
-        *lock(&self.streaming) = Streaming::default();
-        Ok(())
-    }
-
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
         self.interrupt.set();
         let publisher = lock(&self.publisher).clone();
@@ -401,10 +438,17 @@ impl BaseSinkImpl for RtmpSink {
         match event.view() {
             gst::EventView::Eos(_) => {
                 let publisher = lock(&self.publisher).clone();
+                let pending = lock(&self.streaming).outlet.pending();
+                if pending > 0 {
+                    gst::warning!(
+                        CAT,
+                        imp = self,
+                        "{pending} bytes at the end are no whole tag"
+                    );
+                }
                 if let Some(publisher) = publisher
-                    && let Err(error) = publisher.finish()
+                    && self.through_pauses(|| publisher.finish()).is_err()
                 {
-                    let _ = self.push_failed(error);
                     return false;
                 }
                 gst::info!(

@@ -57,6 +57,11 @@ impl Outlet {
         }
     }
 
+    /// Bytes that are no whole tag.
+    pub(super) fn pending(&self) -> usize {
+        self.reader.pending()
+    }
+
     /// Headers that have to go out before anything else.
     pub(super) fn due_headers(&mut self) -> Vec<Tag> {
         match std::mem::take(&mut self.headers_due) {

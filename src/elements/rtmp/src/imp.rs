@@ -2,7 +2,7 @@
 
 //! The class behind [`RtmpSrc`](super::RtmpSrc).
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use glib::subclass::{Signal, prelude::*};
 use gst::{prelude::*, subclass::prelude::*};
@@ -11,17 +11,25 @@ use gst_base::{
     subclass::{base_src::CreateSuccess, prelude::*},
 };
 
-use crate::elements::rtmp::{
-    AUTHOR, PROTOCOLS,
-    error::Failure,
-    location,
-    properties::Table,
-    settings::{Role, Settings},
-    signals,
-    stats::Stats,
+use super::{
+    board::{Board, Notes},
+    stream::Stream,
+};
+use crate::{
+    elements::rtmp::{
+        AUTHOR, PROTOCOLS,
+        error::Failure,
+        kinds::{Live, Mode},
+        location,
+        properties::Table,
+        settings::{Role, Settings},
+        signals,
+        stats::State,
+    },
+    net::interrupt::Interrupt,
 };
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "rtmpsrc",
         gst::DebugColorFlags::empty(),
@@ -32,11 +40,31 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Debug)]
 pub struct RtmpSrc {
     settings: Mutex<Settings>,
+    /// Taken out while the streaming thread works with it, so that nothing waits for this lock.
+    stream: Mutex<Option<Stream>>,
+    interrupt: Arc<Interrupt>,
+    board: Arc<Board>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RtmpSrc {
     fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.settings)
+    }
+
+    /// What is wrong with the settings, as far as that shows without a connection.
+    fn check(&self) -> Result<(), Failure> {
+        let settings = self.settings().clone();
+        match settings.mode {
+            Mode::Caller => {
+                settings.target(self.obj().upcast_ref())?;
+                settings.client_config(Role::Source, None).map(drop)
+            }
+            Mode::Listener => settings.check_listener(),
+        }
     }
 
     fn set_location(&self, location: &str) -> Result<(), glib::Error> {
@@ -55,6 +83,9 @@ impl ObjectSubclass for RtmpSrc {
     fn new() -> Self {
         Self {
             settings: Mutex::new(Settings::new(Role::Source)),
+            stream: Mutex::default(),
+            interrupt: Arc::default(),
+            board: Arc::default(),
         }
     }
 }
@@ -80,7 +111,7 @@ impl ObjectImpl for RtmpSrc {
     fn property(&self, id: usize, _pspec: &glib::ParamSpec) -> glib::Value {
         Table::of(Role::Source)
             .get(&self.settings(), id)
-            .unwrap_or_else(|| Stats::default().to_structure().to_value())
+            .unwrap_or_else(|| self.board.notes().stats.to_structure().to_value())
     }
 
     fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -123,11 +154,109 @@ impl ElementImpl for RtmpSrc {
         });
         &TEMPLATES
     }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused {
+            let settings = self.settings();
+            let recorded = *settings.live == Live::Recorded && settings.mode == Mode::Caller;
+            drop(settings);
+            self.obj().set_live(!recorded);
+        }
+        self.parent_change_state(transition)
+    }
 }
 
 impl BaseSrcImpl for RtmpSrc {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings().clone();
+        self.check()
+            .map_err(|failure| failure.into_message(&settings))?;
+        *self.board.notes() = Notes {
+            recorded: *settings.live == Live::Recorded && settings.mode == Mode::Caller,
+            ..Notes::default()
+        };
+        let live = self.obj().is_live();
+        let (interrupt, board) = (self.interrupt.clone(), self.board.clone());
+        *lock(&self.stream) = Some(Stream::new(settings, interrupt, board, live));
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let stream = lock(&self.stream).take();
+        if let Some(stream) = stream {
+            stream.stop(&self.obj());
+        }
+        self.board.notes().stats.state = State::Idle;
+        Ok(())
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.interrupt.set();
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.interrupt.clear();
+        Ok(())
+    }
+
     fn is_seekable(&self) -> bool {
-        false
+        self.board.notes().recorded
+    }
+
+    fn do_seek(&self, segment: &mut gst::Segment) -> bool {
+        let Some(time) = segment.downcast_ref::<gst::ClockTime>() else {
+            return false;
+        };
+        if segment.rate() <= 0.0 {
+            return false;
+        }
+        match &mut *lock(&self.stream) {
+            Some(stream) if stream.is_open() => {
+                stream.seek(time);
+                true
+            }
+            // The base class begins with a seek to 0, which is where every stream begins.
+            _ => time.start().is_none_or(|start| start.is_zero()),
+        }
+    }
+
+    fn query(&self, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(query) if self.obj().is_live() => {
+                let latency = self.settings().latency;
+                query.set(true, latency.try_into().unwrap_or_default(), None);
+                true
+            }
+            gst::QueryViewMut::Duration(query) if query.format() == gst::Format::Time => {
+                let notes = self.board.notes().clone();
+                match notes.duration.filter(|_| notes.recorded) {
+                    Some(duration) => query.set(duration),
+                    None => return false,
+                }
+                true
+            }
+            gst::QueryViewMut::Seeking(query) if query.format() == gst::Format::Time => {
+                let notes = self.board.notes().clone();
+                query.set(
+                    notes.recorded,
+                    notes.recorded.then_some(gst::ClockTime::ZERO),
+                    notes.duration,
+                );
+                true
+            }
+            gst::QueryViewMut::Scheduling(query) => {
+                let flags =
+                    gst::SchedulingFlags::SEQUENTIAL | gst::SchedulingFlags::BANDWIDTH_LIMITED;
+                query.set(flags, 1, -1, 0);
+                query.add_scheduling_modes([gst::PadMode::Push]);
+                true
+            }
+            _ => BaseSrcImplExt::parent_query(self, query),
+        }
     }
 }
 
@@ -136,9 +265,11 @@ impl PushSrcImpl for RtmpSrc {
         &self,
         _buffer: Option<&mut gst::BufferRef>,
     ) -> Result<CreateSuccess, gst::FlowError> {
-        let settings = self.settings().clone();
-        Failure::settings("Not connected.").post(self.obj().upcast_ref(), &settings);
-        Err(gst::FlowError::Error)
+        let stream = lock(&self.stream).take();
+        let mut stream = stream.ok_or(gst::FlowError::Flushing)?;
+        let next = stream.next(&self.obj());
+        *lock(&self.stream) = Some(stream);
+        next.map(CreateSuccess::NewBuffer)
     }
 }
 

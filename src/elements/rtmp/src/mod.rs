@@ -2,7 +2,13 @@
 
 //! `rtmpsrc`.
 
+mod announce;
+mod board;
 mod imp;
+mod metadata;
+mod stream;
+mod tags;
+mod timeline;
 
 glib::wrapper! {
     /// `rtmpsrc` (also `rsrtmpsrc`) plays a stream from an RTMP server, or is the server that

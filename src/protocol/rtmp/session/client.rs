@@ -38,6 +38,8 @@ pub struct ClientSession {
     next_transaction: f64,
     stream_id: u32,
     seeking: bool,
+    /// The answer to the first `play`, while a second one is tried.
+    not_found: Option<Status>,
     /// Time of the last tag: where a recording is.
     position: u32,
     swf_key: [u8; 32],
@@ -122,7 +124,7 @@ impl ClientSession {
         let mut handshake_out = Transmit::default();
         handshake.start(&mut handshake_out);
         Self {
-            deadline: Some(now + config.timeout),
+            deadline: deadline(&config, now),
             link: Link::new(config.limits),
             config,
             handshake: Some(handshake),
@@ -132,6 +134,7 @@ impl ClientSession {
             next_transaction: 1.0,
             stream_id: 0,
             seeking: false,
+            not_found: None,
             position: 0,
             swf_key: [0; 32],
             seed,
@@ -201,7 +204,11 @@ impl ClientSession {
     /// Fails where the server left a step unanswered.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         match self.deadline {
-            Some(deadline) if now >= deadline => Err(SessionError::Timeout(self.stage)),
+            Some(deadline) if now >= deadline => Err(match self.not_found.take() {
+                // What the server did answer says more.
+                Some(status) if self.stage == Stage::Start => SessionError::Refused(status),
+                _ => SessionError::Timeout(self.stage),
+            }),
             _ => Ok(()),
         }
     }
@@ -221,7 +228,10 @@ impl ClientSession {
             return;
         }
         self.seeking = true;
-        self.deadline = Some(now + self.config.timeout);
+        // What was read before is from the old position, its end included.
+        self.events
+            .retain(|event| !matches!(event, ClientEvent::Media(_) | ClientEvent::End(_)));
+        self.deadline = deadline(&self.config, now);
         let command = Command::new("seek", 0.0, vec![Value::Number(position.into())]);
         self.link.send_command(self.stream_id, &command);
     }
@@ -273,7 +283,7 @@ impl ClientSession {
 
     fn enter(&mut self, now: Instant, stage: Stage) {
         self.stage = stage;
-        self.deadline = (stage < Stage::Running).then(|| now + self.config.timeout);
+        self.deadline = deadline(&self.config, now).filter(|_| stage < Stage::Running);
         self.events.push_back(ClientEvent::Stage(stage));
     }
 
@@ -372,7 +382,7 @@ impl ClientSession {
                     .find_map(|o| o.string("code"));
                 matches!(code, Some("NetStream.Play.Complete"))
             });
-            if end {
+            if end && !self.seeking {
                 self.events.push_back(ClientEvent::End(EndReason::Complete));
             }
             return;
@@ -638,6 +648,7 @@ impl ClientSession {
             "NetStream.Play.StreamNotFound"
                 if self.stage == Stage::Start && self.try_live_instead() =>
             {
+                self.not_found = Some(status);
                 return Ok(());
             }
             "NetStream.Seek.Notify" if self.seeking => {
@@ -693,4 +704,10 @@ impl ClientSession {
             _ => false,
         }
     }
+}
+
+/// When a step that begins now has taken too long.
+fn deadline(config: &ClientConfig, now: Instant) -> Option<Instant> {
+    let limit = Some(config.timeout).filter(|limit| !limit.is_zero());
+    limit.and_then(|limit| now.checked_add(limit))
 }

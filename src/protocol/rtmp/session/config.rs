@@ -41,7 +41,7 @@ pub struct ClientConfig {
     pub chunk_size: u32,
     /// Budgets for what the server sends.
     pub limits: DecoderLimits,
-    /// How long each step up to the start of the stream may take.
+    /// How long each step up to the start of the stream may take; zero for ever.
     pub timeout: Duration,
 }
 

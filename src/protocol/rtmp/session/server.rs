@@ -30,7 +30,7 @@ pub struct ServerConfig {
     pub window_ack_size: u32,
     /// Budgets for what the client sends.
     pub limits: DecoderLimits,
-    /// How long a client may take from the first byte until it publishes or plays.
+    /// How long a client may take from the first byte until it publishes or plays; zero for ever.
     pub timeout: Duration,
 }
 
@@ -133,7 +133,9 @@ impl ServerSession {
             handshake: Some(ServerHandshake::new(0, seed)),
             handshake_out: Transmit::default(),
             link: Link::new(config.limits),
-            deadline: Some(now + config.timeout),
+            deadline: Some(config.timeout)
+                .filter(|limit| !limit.is_zero())
+                .and_then(|limit| now.checked_add(limit)),
             connect: Connect::Awaited,
             streams: HashMap::new(),
             next_stream: 1,

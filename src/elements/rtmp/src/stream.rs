@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What flows: one connection, or one publisher after another, turned into buffers. Lives on the
+//! streaming thread; an interrupted wait goes on where it was.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gst::{ClockTime, ProgressType, prelude::*};
+use gst_base::prelude::*;
+
+use super::{
+    RtmpSrc,
+    announce::{self, Progress},
+    board::Board,
+    imp::CAT,
+    metadata, tags,
+    timeline::{Lane, Place, Timeline},
+};
+use crate::{
+    elements::rtmp::{
+        error::Failure,
+        kinds::{Live, Mode},
+        settings::{Role, Settings},
+        stats::State,
+    },
+    net::{
+        NetError,
+        connection::ConnectionError,
+        guest::Introduction,
+        interrupt::Interrupt,
+        receiver::{ReceiveError, Received, Receiver},
+    },
+    protocol::{
+        flv::Tag,
+        rtmp::session::{EndReason, Stage},
+    },
+};
+
+/// How long metadata and decoder configuration wait for the tag that says where the stream is in
+/// time. It follows at once unless the publisher has nothing to send.
+const HOLD: Duration = Duration::from_millis(200);
+/// As many tags of these. A stream of nothing but data is not held up.
+const HELD: usize = 16;
+/// How often the kernel is asked for its estimate of the round trip.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
+
+/// Why there is no next buffer.
+enum Halt {
+    /// The wait was interrupted.
+    Interrupted,
+    /// The stream is over.
+    Ended,
+    /// It failed.
+    Failed(Failure),
+}
+
+impl From<Option<Failure>> for Halt {
+    fn from(failure: Option<Failure>) -> Self {
+        failure.map_or(Self::Interrupted, Self::Failed)
+    }
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Stream {
+    settings: Settings,
+    interrupt: Arc<Interrupt>,
+    board: Arc<Board>,
+    receiver: Option<Receiver>,
+    /// Media may come.
+    running: bool,
+    /// Nothing will come any more, unless it is sought.
+    over: bool,
+    guest: Option<Introduction>,
+    guests: u32,
+    progress: Progress,
+    timeline: Timeline,
+    held: Vec<Tag>,
+    out: VecDeque<gst::Buffer>,
+    /// The file header was sent.
+    began: bool,
+    /// A position to ask the server for, ms.
+    seek: Option<u32>,
+    round_trip_due: Option<Instant>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        settings: Settings,
+        interrupt: Arc<Interrupt>,
+        board: Arc<Board>,
+        live: bool,
+    ) -> Self {
+        Self {
+            settings,
+            interrupt,
+            board,
+            receiver: None,
+            running: false,
+            over: false,
+            guest: None,
+            guests: 0,
+            progress: Progress::default(),
+            timeline: Timeline::new(live),
+            held: Vec::new(),
+            out: VecDeque::new(),
+            began: false,
+            seek: None,
+            round_trip_due: None,
+        }
+    }
+
+    /// Waits for the next buffer.
+    ///
+    /// # Errors
+    /// `Flushing` when interrupted; `Eos` when the stream is over, which includes failures: these
+    /// have then been posted, and any other answer would make the base class post a second error.
+    pub(super) fn next(&mut self, element: &RtmpSrc) -> Result<gst::Buffer, gst::FlowError> {
+        loop {
+            if let Some(buffer) = self.out.pop_front() {
+                return Ok(buffer);
+            }
+            if self.over {
+                // flvdemux takes an end before the header for an error and posts that one too.
+                return Err(if self.began {
+                    gst::FlowError::Eos
+                } else {
+                    gst::FlowError::Flushing
+                });
+            }
+            match self.step(element) {
+                Ok(()) => {}
+                Err(Halt::Interrupted) => return Err(gst::FlowError::Flushing),
+                Err(Halt::Ended) => {
+                    gst::info!(CAT, obj = element, "The stream has ended");
+                    self.release(element);
+                    self.finish();
+                    if !self.began {
+                        self.begin(ClockTime::ZERO);
+                    }
+                }
+                Err(Halt::Failed(failure)) => {
+                    self.finish();
+                    self.close();
+                    let text = "The connection failed";
+                    self.progress
+                        .end(element.upcast_ref(), ProgressType::Error, text);
+                    failure.post(element.upcast_ref(), &self.settings);
+                }
+            }
+        }
+    }
+
+    /// Forgets what is on its way and asks for this position next; `segment` is the element's.
+    pub(super) fn seek(&mut self, segment: &gst::FormattedSegment<ClockTime>) {
+        let start = segment.start().unwrap_or_default();
+        self.out.clear();
+        self.held.clear();
+        self.timeline
+            .seek(start, segment.base().unwrap_or_default());
+        self.seek = Some(start.mseconds().try_into().unwrap_or(u32::MAX));
+        self.over = false;
+    }
+
+    /// Whether a position can be asked for: the connection is there.
+    pub(super) fn is_open(&self) -> bool {
+        self.receiver.is_some()
+    }
+
+    /// Takes leave without waiting.
+    pub(super) fn stop(mut self, element: &RtmpSrc) {
+        let text = "Stopped while connecting";
+        self.progress
+            .end(element.upcast_ref(), ProgressType::Canceled, text);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        if let Some(receiver) = self.receiver.take() {
+            receiver.close();
+        }
+    }
+
+    fn finish(&mut self) {
+        self.over = true;
+        self.running = false;
+        self.board.notes().stats.state = State::Idle;
+    }
+
+    fn step(&mut self, element: &RtmpSrc) -> Result<(), Halt> {
+        let patience = self.patience();
+        let Some(receiver) = &mut self.receiver else {
+            return self.open(element);
+        };
+        if self.seek.is_some()
+            && let Some(connection) = receiver.connection()
+            && connection.stage() == Stage::Running
+            && let Some(session) = connection.session()
+            && let Some(position) = self.seek.take()
+        {
+            gst::debug!(CAT, obj = element, "Seeking to {position} ms");
+            session.seek(Instant::now(), position);
+            self.running = true;
+            self.board.notes().stats.state = State::Streaming;
+        }
+        match receiver.next(patience) {
+            Ok(Received::Media(tag)) => {
+                self.note(&tag);
+                self.media(element, tag);
+                Ok(())
+            }
+            Ok(received) => self.happened(element, received),
+            Err(ReceiveError::Interrupted) => Err(Halt::Interrupted),
+            Err(ReceiveError::Claim(error)) => Err(Failure::claim(&error).into()),
+            Err(ReceiveError::Connection(error)) => self.lost(element, &error),
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        if !self.held.is_empty() {
+            return Some(HOLD);
+        }
+        let idle = self.settings.idle_timeout;
+        (self.running && !idle.is_zero()).then_some(idle)
+    }
+
+    fn open(&mut self, element: &RtmpSrc) -> Result<(), Halt> {
+        if self.interrupt.is_set() {
+            return Err(Halt::Interrupted);
+        }
+        let receiver = match self.settings.mode {
+            Mode::Caller => self.call(element)?,
+            Mode::Listener => self.listen(element)?,
+        };
+        self.receiver = Some(receiver);
+        Ok(())
+    }
+
+    fn call(&mut self, element: &RtmpSrc) -> Result<Receiver, Halt> {
+        let location = self.settings.location();
+        gst::info!(CAT, obj = element, "Connecting to {location}");
+        let text = format!("Connecting to {}", *self.settings.host);
+        self.progress.begin(element.upcast_ref(), &text);
+        self.board.notes().stats.state = State::Connecting;
+        let swf = self.settings.swf(&self.interrupt)?;
+        let target = self.settings.target(element.upcast_ref())?;
+        let config = self.settings.client_config(Role::Source, swf)?;
+        Receiver::call(target, config, self.interrupt.clone()).map_err(no_receiver)
+    }
+
+    fn listen(&mut self, element: &RtmpSrc) -> Result<Receiver, Halt> {
+        let wanted = self.settings.wanted(&self.interrupt)?;
+        let receiver = Receiver::listen(wanted, self.interrupt.clone()).map_err(no_receiver)?;
+        if let Some(address) = receiver.local_addr() {
+            gst::info!(CAT, obj = element, "Listening on {address}");
+            let text = format!("Waiting for a publisher on {address}");
+            self.progress.begin(element.upcast_ref(), &text);
+            announce::listening(element.upcast_ref(), address);
+        }
+        self.board.notes().stats.state = State::Listening;
+        Ok(receiver)
+    }
+
+    fn happened(&mut self, element: &RtmpSrc, received: Received) -> Result<(), Halt> {
+        match received {
+            Received::Media(tag) => self.media(element, tag),
+            Received::Stage(stage) => self.entered(element, stage),
+            Received::StreamIsRecorded => {
+                gst::debug!(CAT, obj = element, "The stream is a recording");
+                self.recorded(element, None);
+            }
+            Received::Status(status) if status.is_error() || status.level == "warning" => {
+                gst::warning!(CAT, obj = element, "{status:?}");
+            }
+            Received::Status(status) => gst::debug!(CAT, obj = element, "{status:?}"),
+            Received::SeekDone => gst::debug!(CAT, obj = element, "Seek done"),
+            Received::SeekFailed(status) => {
+                gst::element_warning!(
+                    element,
+                    gst::ResourceError::Seek,
+                    ("The server does not seek; the stream goes on where it was."),
+                    ["{status:?}"]
+                );
+                self.timeline.seek_failed();
+            }
+            Received::Arrived(guest) => self.arrived(element, guest),
+            Received::End(reason) => return self.ended(element, reason),
+            Received::ReconnectRequest {
+                tc_url,
+                description,
+            } => gst::warning!(
+                CAT,
+                obj = element,
+                "The server asks to be left for {tc_url:?} and is not: {description}"
+            ),
+            Received::Idle if !self.held.is_empty() => self.release(element),
+            Received::Idle => {
+                let idle = self.settings.idle_timeout;
+                gst::info!(CAT, obj = element, "Nothing came for {idle:?}");
+                return Err(Halt::Ended);
+            }
+        }
+        Ok(())
+    }
+
+    fn entered(&mut self, element: &RtmpSrc, stage: Stage) {
+        gst::debug!(CAT, obj = element, "Stage: {stage}");
+        if stage != Stage::Running {
+            let text = format!("Waiting for the server: {stage}");
+            self.progress.go_on(element.upcast_ref(), &text);
+            return;
+        }
+        self.running = true;
+        let connection = self.receiver.as_mut().and_then(Receiver::connection);
+        let connect_time = connection.and_then(|connection| connection.connect_time());
+        gst::info!(CAT, obj = element, "Playing after {connect_time:?}");
+        let stats = &mut self.board.notes().stats;
+        stats.state = State::Streaming;
+        stats.connect_time = connect_time;
+        self.progress
+            .end(element.upcast_ref(), ProgressType::Complete, "Playing");
+    }
+
+    fn arrived(&mut self, element: &RtmpSrc, guest: Introduction) {
+        gst::info!(CAT, obj = element, "A publisher came: {guest:?}");
+        self.running = true;
+        {
+            let stats = &mut self.board.notes().stats;
+            stats.state = State::Streaming;
+            stats.reconnects = self.guests;
+        }
+        if self.guests > 0 {
+            self.timeline.cut();
+        }
+        self.guests += 1;
+        let text = "A publisher came";
+        self.progress
+            .end(element.upcast_ref(), ProgressType::Complete, text);
+        announce::caller_added(element.upcast_ref(), &guest);
+        self.guest = Some(guest);
+    }
+
+    fn ended(&mut self, element: &RtmpSrc, reason: EndReason) -> Result<(), Halt> {
+        gst::info!(CAT, obj = element, "End: {reason:?}");
+        match self.settings.mode {
+            Mode::Caller => Err(Halt::Ended),
+            Mode::Listener => self.left(element),
+        }
+    }
+
+    /// A publisher is gone.
+    fn left(&mut self, element: &RtmpSrc) -> Result<(), Halt> {
+        self.release(element);
+        self.running = false;
+        if let Some(guest) = self.guest.take() {
+            announce::caller_removed(element.upcast_ref(), &guest);
+        }
+        if !self.settings.keep_listening {
+            return Err(Halt::Ended);
+        }
+        self.board.notes().stats.state = State::Listening;
+        Ok(())
+    }
+
+    /// The connection ended without an end of the stream.
+    fn lost(&mut self, element: &RtmpSrc, error: &ConnectionError) -> Result<(), Halt> {
+        let failure = || Halt::from(Failure::connection(Role::Source, error));
+        let strict = self.settings.no_eof_is_error;
+        if self.settings.mode == Mode::Listener {
+            // Publishers that crash or lose their network are a listener's everyday life.
+            let cut = matches!(
+                error,
+                ConnectionError::Closed { .. } | ConnectionError::Net(_)
+            );
+            if self.settings.keep_listening || (cut && !strict) {
+                gst::warning!(CAT, obj = element, "The publisher was lost: {error}");
+                return self.left(element);
+            }
+            return Err(failure());
+        }
+        match error {
+            ConnectionError::Closed {
+                stage: Stage::Running,
+                truncated: false,
+            } if self.running && !strict => {
+                gst::info!(CAT, obj = element, "The server closed the connection");
+                self.close();
+                Err(Halt::Ended)
+            }
+            _ => Err(failure()),
+        }
+    }
+
+    /// Learns that the stream is a recording.
+    fn recorded(&mut self, element: &RtmpSrc, duration: Option<ClockTime>) {
+        let changed = {
+            let notes = &mut *self.board.notes();
+            notes.recorded = true;
+            duration.is_some() && std::mem::replace(&mut notes.duration, duration) != duration
+        };
+        if changed {
+            let message = gst::message::DurationChanged::builder()
+                .src(element)
+                .build();
+            let _ = element.post_message(message);
+        }
+    }
+
+    /// Counts a tag.
+    fn note(&mut self, tag: &Tag) {
+        let Some(receiver) = &mut self.receiver else {
+            return;
+        };
+        let now = Instant::now();
+        let round_trip = self.round_trip_due.is_none_or(|due| now >= due).then(|| {
+            self.round_trip_due = Some(now + ROUND_TRIP);
+            receiver.round_trip()
+        });
+        let stats = &mut self.board.notes().stats;
+        stats.set_link(receiver.stats());
+        stats.tags += 1;
+        stats.media_timestamp = Some(Duration::from_millis(tag.timestamp().into()));
+        if let Some(round_trip) = round_trip {
+            stats.round_trip_time = round_trip;
+        }
+    }
+
+    fn media(&mut self, element: &RtmpSrc, tag: Tag) {
+        gst::log!(
+            CAT,
+            obj = element,
+            "{:?} at {}, {} bytes",
+            tag.kind(),
+            tag.timestamp(),
+            tag.body().len()
+        );
+        if self.settings.mode == Mode::Caller
+            && *self.settings.live != Live::Live
+            && let Some(duration) = metadata::duration(&tag)
+        {
+            self.recorded(element, Some(duration));
+        }
+        let face = tags::Face::of(&tag);
+        if face.lane == Lane::Aside && self.timeline.is_open() {
+            self.held.push(tag);
+            if self.held.len() >= HELD {
+                self.release(element);
+            }
+            return;
+        }
+        let place = self.place(element, face.lane, tag.timestamp());
+        self.held.push(tag);
+        self.send(place);
+    }
+
+    /// Lets go of tags that waited in vain for one with a time.
+    fn release(&mut self, element: &RtmpSrc) {
+        let Some(last) = self.held.last() else {
+            return;
+        };
+        let place = self.place(element, Lane::Aside, last.timestamp());
+        self.send(place);
+    }
+
+    /// Hands on what was held, and the tag whose place this is. A segment has been set, if there is
+    /// a new one.
+    fn send(&mut self, place: Place) {
+        // The base class marks the first buffer of all.
+        let mut discont = self.began && place.anchor.is_some();
+        if !self.began {
+            self.begin(place.dts);
+        }
+        for tag in self.held.drain(..) {
+            let mut buffer = tags::Face::of(&tag).buffer(tag, place.dts);
+            if std::mem::take(&mut discont) {
+                buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+            }
+            self.out.push_back(buffer);
+        }
+    }
+
+    /// When a tag is, in a segment that the element has been given.
+    fn place(&mut self, element: &RtmpSrc, lane: Lane, wire: u32) -> Place {
+        let now = || element.current_running_time().unwrap_or_default();
+        let place = self.timeline.place(lane, wire, now);
+        if let Some(anchor) = place.anchor {
+            gst::debug!(CAT, obj = element, "At {}: {anchor:?}", place.dts);
+            let mut segment = gst::FormattedSegment::<ClockTime>::new();
+            segment.set_start(anchor.start);
+            segment.set_time(anchor.start);
+            segment.set_position(anchor.start);
+            segment.set_base(anchor.base);
+            segment.set_duration(self.board.notes().duration);
+            if let Err(error) = element.new_segment(segment.upcast_ref()) {
+                gst::error!(CAT, obj = element, "{error}");
+            }
+        }
+        place
+    }
+
+    fn begin(&mut self, dts: ClockTime) {
+        self.began = true;
+        self.out.push_back(tags::file_header(dts));
+    }
+}
+
+fn no_receiver(error: ReceiveError) -> Halt {
+    match error {
+        ReceiveError::Interrupted => Halt::Interrupted,
+        ReceiveError::Claim(error) => Failure::claim(&error).into(),
+        ReceiveError::Connection(ConnectionError::Net(NetError::Io { source, .. })) => {
+            Failure::settings(&format!("There are no resources left: {source}.")).into()
+        }
+        ReceiveError::Connection(error) => Failure::connection(Role::Source, &error).into(),
+    }
+}
