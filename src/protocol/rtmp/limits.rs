@@ -56,10 +56,6 @@ pub const ACK_INTERVAL: u32 = 1_250_000;
 /// costs up to 16 bytes. Windows in the field are 64 KiB and more.
 pub const MIN_ACK_INTERVAL: u32 = 1024;
 
-/// Bytes of answers that a peer may leave unread: pongs, acknowledgements and replies, all of which it
-/// can ask for faster than it takes them. What one read of 64 KiB can ask for is within.
-pub const UNREAD_ANSWERS: usize = 2 << 20;
-
 /// Bytes that a client may send on while the application decides about what it asked for. Encoders
 /// that wait for no answer send their metadata and first frames.
 pub const UNDECIDED: usize = 4 << 20;
