@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     connection::{Connection, ConnectionError},
-    queue::{Queue, QueueLimits},
+    queue::{Loss, Queue, QueueLimits},
     reactor::{Handle, Io, Next, Reactor, Task},
     stack::{Target, Write},
 };
@@ -134,7 +134,6 @@ struct State {
     queue: Queue,
     interrupted: bool,
     sent: u64,
-    dropped: u64,
     stall: Stall,
     /// Figures of the connection that was.
     ended: Option<(LinkStats, Option<Duration>)>,
@@ -177,7 +176,6 @@ impl Publisher {
                 queue: Queue::new(publisher.queue),
                 interrupted: false,
                 sent: 0,
-                dropped: 0,
                 stall: Stall::default(),
                 ended: None,
             }),
@@ -192,11 +190,11 @@ impl Publisher {
         Ok(Self { inner, handle })
     }
 
-    /// Sends a tag, or queues it. Returns how many tags had to be dropped for it.
+    /// Sends a tag, or queues it. Returns the loss if tags had to be dropped and that is to be told.
     ///
     /// # Errors
     /// [`PushError`]; the tag is lost then.
-    pub fn push(&self, tag: Tag, overflow: Overflow) -> Result<usize, PushError> {
+    pub fn push(&self, tag: Tag, overflow: Overflow) -> Result<Option<Loss>, PushError> {
         let mut state = self.inner.lock();
         if overflow == Overflow::Wait && (state.queue.is_full() || state.queue.bytes() >= WAIT_AT) {
             state = self
@@ -215,14 +213,13 @@ impl Publisher {
         if state.interrupted {
             return Err(PushError::Interrupted);
         }
-        let dropped = match overflow {
+        let loss = match overflow {
             Overflow::Wait => {
                 state.queue.push(tag);
-                0
+                None
             }
             Overflow::Drop => state.queue.push_or_drop(tag),
         };
-        state.dropped += dropped as u64;
         let waited = state.stall.progress.is_some();
         // A write that fails will fail again, or be noticed by reading, on the reactor, which also
         // looks after a server that takes nothing.
@@ -230,7 +227,7 @@ impl Publisher {
             drop(state);
             self.handle.wake();
         }
-        Ok(dropped)
+        Ok(loss)
     }
 
     /// Sends what waits and the commands that end a stream, and waits until the server has it all.
@@ -290,7 +287,7 @@ impl Publisher {
         let mut state = self.inner.lock();
         let mut stats = PublisherStats {
             sent: state.sent,
-            dropped: state.dropped,
+            dropped: state.queue.dropped(),
             queued_bytes: state.queue.bytes(),
             queued_time: state.queue.time(),
             ..PublisherStats::default()
