@@ -13,7 +13,7 @@ use super::{
 };
 use crate::protocol::{
     flv::Tag,
-    rtmp::session::{LinkStats, ServerEvent, ServerSession, Stage},
+    rtmp::session::{LinkStats, ServerEvent, ServerSession, SessionError, Stage},
 };
 
 /// See the module's text.
@@ -132,12 +132,12 @@ impl Guest {
                 }
                 return Ok(Some(GuestEvent::Left));
             }
-            self.session.handle_timeout(now)?;
+            self.session.handle_timeout(now).map_err(in_session)?;
             self.flush()?;
             match self.stack.read(&mut self.buffer)? {
                 Read::Data(n) => {
-                    self.session
-                        .handle_input(self.buffer.get(..n).unwrap_or_default())?;
+                    let input = self.buffer.get(..n).unwrap_or_default();
+                    self.session.handle_input(input).map_err(in_session)?;
                 }
                 Read::WouldBlock => return Ok(None),
                 Read::Closed => self.closed = true,
@@ -156,4 +156,9 @@ impl Guest {
             }
         }
     }
+}
+
+fn in_session(error: SessionError) -> ConnectionError {
+    let stage = Stage::Running;
+    ConnectionError::Session { stage, error }
 }

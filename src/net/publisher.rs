@@ -352,35 +352,15 @@ impl State {
         stall_timeout: Duration,
         notices: &mut Vec<Notice>,
     ) -> Result<Next, ConnectionError> {
-        let Some(connection) = &mut self.connection else {
-            return Ok(Next::default());
-        };
-        connection.stack().on_ready(io.ready);
-        loop {
-            match connection.turn(io.registry, io.token, io.now) {
-                Ok(None) => break,
-                Ok(Some(ClientEvent::Stage(stage))) => {
-                    if stage == Stage::Running && pacing > 0 {
-                        // Where the system cannot pace, it sends as fast as it can.
-                        let _ = connection.stack().set_pacing_rate(pacing);
-                    }
-                    notices.push(Notice::Stage(stage));
-                }
-                Ok(Some(ClientEvent::Status(status))) => notices.push(Notice::Status(status)),
-                Ok(Some(ClientEvent::ReconnectRequest {
-                    tc_url,
-                    description,
-                })) => {
-                    notices.push(Notice::ReconnectRequest {
-                        tc_url,
-                        description,
-                    });
-                }
-                Ok(Some(_)) => {}
-                Err(error) => return Err(error),
-            }
+        if let Some(connection) = &mut self.connection {
+            connection.stack().on_ready(io.ready);
         }
-        self.pump()?;
+        self.listen(io, pacing, notices)?;
+        if let Err(error) = self.pump() {
+            // The server may have said why before it closed.
+            self.listen(io, pacing, notices)?;
+            return Err(error);
+        }
         if let Phase::Lingering(until) = self.phase
             && io.now >= until
         {
@@ -403,6 +383,41 @@ impl State {
             on_wake: connection.is_establishing(),
             done: false,
         })
+    }
+
+    /// Takes in what the server has to say.
+    fn listen(
+        &mut self,
+        io: &Io<'_>,
+        pacing: u64,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), ConnectionError> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        while let Some(event) = connection.turn(io.registry, io.token, io.now)? {
+            match event {
+                ClientEvent::Stage(stage) => {
+                    if stage == Stage::Running && pacing > 0 {
+                        // Where the system cannot pace, it sends as fast as it can.
+                        let _ = connection.stack().set_pacing_rate(pacing);
+                    }
+                    notices.push(Notice::Stage(stage));
+                }
+                ClientEvent::Status(status) => notices.push(Notice::Status(status)),
+                ClientEvent::ReconnectRequest {
+                    tc_url,
+                    description,
+                } => {
+                    notices.push(Notice::ReconnectRequest {
+                        tc_url,
+                        description,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Hands the session what the kernel takes now.

@@ -139,7 +139,12 @@ impl Stream {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.ready.writable &= error.kind() != io::ErrorKind::WouldBlock;
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        self.ready.writable = false;
+                    } else {
+                        // What the peer said before it broke off can be read, event or not.
+                        (self.ready.readable, self.ready.hung_up) = (true, true);
+                    }
                     return Err(error);
                 }
             }

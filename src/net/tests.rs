@@ -172,7 +172,17 @@ fn a_name_in_use_and_unknown_names_are_refused() {
     ] {
         let (_second, notices) = publish(address, client(app, stream));
         match &*failure(&notices) {
-            ConnectionError::Session(SessionError::Refused(status)) => {
+            ConnectionError::Session {
+                stage,
+                error: SessionError::Refused(status),
+            } => {
+                let connect = refusal == Refusal::Application;
+                let expected = if connect {
+                    Stage::Connect
+                } else {
+                    Stage::Start
+                };
+                assert_eq!(*stage, expected);
                 assert_eq!(status.refusal(), refusal, "{app}/{stream}: {status}");
             }
             other => panic!("{other:?}"),
@@ -271,7 +281,10 @@ fn a_server_that_is_silent_or_no_rtmp_server_is_named() {
     let (_publisher, notices) = publish(silent.local_addr().unwrap(), config);
     assert!(matches!(
         &*failure(&notices),
-        ConnectionError::Session(SessionError::Timeout(Stage::Handshake))
+        ConnectionError::Session {
+            stage: Stage::Handshake,
+            error: SessionError::Timeout(Stage::Handshake)
+        }
     ));
 
     for (greeting, sentence) in [

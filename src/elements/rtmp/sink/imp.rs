@@ -111,7 +111,7 @@ impl RtmpSink {
     /// Begins to connect; waits for nothing but a SWF file that has to be verified.
     fn connect(&self) -> Result<Arc<Publisher>, Option<Failure>> {
         let settings = self.with_settings(|settings| settings.clone());
-        let swf = settings.swf(&self.interrupt)?;
+        let swf = settings.swf(Role::Sink, &self.interrupt)?;
         let target = settings.target(self.obj().upcast_ref())?;
         let config = settings.client_config(Role::Sink, swf)?;
         gst::info!(CAT, imp = self, "Connecting to {}", settings.location());
