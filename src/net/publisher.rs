@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     connection::{Connection, ConnectionError},
+    leave::{LINGER, leave},
     queue::{Loss, Queue, QueueLimits},
     reactor::{Handle, Io, Next, Reactor, Task},
     stack::{Target, Write},
@@ -29,10 +30,6 @@ const AHEAD: usize = 256 * 1024;
 /// is cold in the processor's caches when its turn comes, and delays what a seek would bring.
 const WAIT_AT: usize = 512 * 1024;
 const GO_ON_AT: usize = 128 * 1024;
-
-/// How long a server may take to close after it was told that the stream is over. Closing first
-/// could cut off what it has not read: a reset overtakes data.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// What the application may want to know, told on whatever thread noticed it.
 #[derive(Clone, Debug)]
@@ -254,20 +251,17 @@ impl Publisher {
         }
     }
 
-    /// Says goodbye as far as that takes no waiting: frees the stream's name on the server at once
-    /// rather than when it notices the closed socket.
+    /// Says goodbye without waiting, whatever is under way: frees the stream's name on the server at
+    /// once rather than when it notices the closed socket. Tags that wait are dropped.
     pub fn abandon(&self) {
-        let state = &mut *self.inner.lock();
-        if let (Some(connection), Phase::Open) = (&mut state.connection, &state.phase) {
-            if connection.unsent() == 0 {
-                if let Some(session) = connection.session() {
-                    session.stop()
-                }
-                let _ = connection.flush();
-            }
-            connection.stack().shutdown();
+        let mut state = self.inner.lock();
+        let connection = state.let_go();
+        state.phase = Phase::Closed;
+        drop(state);
+        if let Some(connection) = connection {
+            leave(connection);
         }
-        state.close();
+        self.inner.changed.notify_all();
     }
 
     /// Ends every wait in [`push`](Self::push) and [`finish`](Self::finish), until
@@ -500,9 +494,9 @@ impl State {
         self.phase = Phase::Closed;
     }
 
-    fn let_go(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.ended = Some((connection.stats(), connection.connect_time()));
-        }
+    fn let_go(&mut self) -> Option<Connection> {
+        let connection = self.connection.take()?;
+        self.ended = Some((connection.stats(), connection.connect_time()));
+        Some(connection)
     }
 }
