@@ -28,13 +28,6 @@ use socket2::{SockRef, TcpKeepalive};
 /// Elsewhere a poll may be rearmed only by a call that would block.
 const SHORT_IS_EMPTY: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// Before a poll told anything, a socket has to be asked.
-const UNKNOWN: Ready = Ready {
-    readable: true,
-    writable: true,
-    hung_up: false,
-};
-
 /// See the module's text.
 #[derive(Debug)]
 pub struct Stream {
@@ -48,6 +41,15 @@ pub struct Ready {
     readable: bool,
     writable: bool,
     hung_up: bool,
+}
+
+impl Ready {
+    /// Before a poll told anything, a socket has to be asked.
+    pub(super) const UNKNOWN: Self = Self {
+        readable: true,
+        writable: true,
+        hung_up: false,
+    };
 }
 
 impl From<&Event> for Ready {
@@ -81,7 +83,7 @@ impl Stream {
         socket.set_nodelay(true)?;
         Ok(Self {
             socket,
-            ready: UNKNOWN,
+            ready: Ready::UNKNOWN,
         })
     }
 
@@ -139,7 +141,12 @@ impl Stream {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.ready.writable &= error.kind() != io::ErrorKind::WouldBlock;
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        self.ready.writable = false;
+                    } else {
+                        // What the peer said before it broke off can be read, event or not.
+                        (self.ready.readable, self.ready.hung_up) = (true, true);
+                    }
                     return Err(error);
                 }
             }
@@ -177,7 +184,7 @@ impl Stream {
     pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(&mut self.socket)?;
         // The poll that takes over has not told anything yet.
-        self.ready |= UNKNOWN;
+        self.ready |= Ready::UNKNOWN;
         Ok(())
     }
 
