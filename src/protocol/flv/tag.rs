@@ -111,6 +111,24 @@ impl Tag {
         self.timestamp
     }
 
+    /// The same tag at another time. Copies only where the bytes are shared.
+    #[must_use]
+    pub fn at(self, timestamp: u32) -> Self {
+        let mut bytes = self
+            .bytes
+            .try_into_mut()
+            .unwrap_or_else(|shared| BytesMut::from(shared));
+        let [t3, t2, t1, t0] = timestamp.to_be_bytes();
+        if let Some(field) = bytes.get_mut(4..8) {
+            field.copy_from_slice(&[t2, t1, t0, t3]);
+        }
+        Self {
+            kind: self.kind,
+            timestamp,
+            bytes: bytes.freeze(),
+        }
+    }
+
     /// The body alone.
     pub fn body(&self) -> &[u8] {
         self.bytes
@@ -155,6 +173,19 @@ mod tests {
         );
         assert_eq!(Tag::from_flv(tag.as_flv().clone()).unwrap(), tag);
         assert_eq!(tag.body(), [0x17, 1, 0, 0, 0, 9]);
+    }
+
+    #[test]
+    fn another_time_changes_nothing_else() {
+        let tag = Tag::new(TagKind::Audio, 5, &[0xaf, 1, 2]).unwrap();
+        let kept = tag.clone();
+        let moved = tag.at(0x8123_4567);
+        assert_eq!(
+            moved,
+            Tag::new(TagKind::Audio, 0x8123_4567, &[0xaf, 1, 2]).unwrap()
+        );
+        assert_eq!(kept.timestamp(), 5);
+        assert_eq!(Tag::from_flv(kept.as_flv().clone()), Some(kept));
     }
 
     #[test]

@@ -86,6 +86,14 @@ pub(super) struct Stream {
     progress: Progress,
     timeline: Timeline,
     held: Vec<Tag>,
+    /// The next tag with a time is the first of another publisher.
+    follows: bool,
+    /// What the timestamps of the present publisher are moved by. Left as they are, every demuxer
+    /// would have to find out for itself, one lane after the other, that time began anew, and
+    /// flvdemux loses sound and picture from each other over it.
+    shift: u32,
+    /// The next buffer does not continue the last.
+    discont: bool,
     out: VecDeque<gst::Buffer>,
     /// The file header was sent.
     began: bool,
@@ -113,6 +121,9 @@ impl Stream {
             progress: Progress::default(),
             timeline: Timeline::new(live),
             held: Vec::new(),
+            follows: false,
+            shift: 0,
+            discont: false,
             out: VecDeque::new(),
             began: false,
             seek: None,
@@ -339,9 +350,7 @@ impl Stream {
             stats.state = State::Streaming;
             stats.reconnects = self.guests;
         }
-        if self.guests > 0 {
-            self.timeline.cut();
-        }
+        self.follows = self.guests > 0;
         self.guests += 1;
         let text = "A publisher came";
         self.progress
@@ -458,16 +467,30 @@ impl Stream {
             self.recorded(element, Some(duration));
         }
         let face = tags::Face::of(&tag);
-        if face.lane == Lane::Aside && self.timeline.is_open() {
+        if face.lane == Lane::Aside && (self.follows || self.timeline.is_open()) {
             self.held.push(tag);
             if self.held.len() >= HELD {
                 self.release(element);
             }
             return;
         }
-        let place = self.place(element, face.lane, tag.timestamp());
+        self.follow(element, tag.timestamp());
+        let wire = tag.timestamp().wrapping_add(self.shift);
+        let place = self.place(element, face.lane, wire);
         self.held.push(tag);
-        self.send(place);
+        self.send(place, wire);
+    }
+
+    /// Puts another publisher's time behind that of the one before.
+    fn follow(&mut self, element: &RtmpSrc, wire: u32) {
+        if std::mem::take(&mut self.follows) {
+            let now = element.current_running_time().unwrap_or_default();
+            if let Some(first) = self.timeline.resume(now) {
+                self.shift = first.wrapping_sub(wire);
+                self.discont = true;
+                gst::debug!(CAT, obj = element, "Timestamps go on at {first}");
+            }
+        }
     }
 
     /// Lets go of tags that waited in vain for one with a time.
@@ -475,19 +498,25 @@ impl Stream {
         let Some(last) = self.held.last() else {
             return;
         };
-        let place = self.place(element, Lane::Aside, last.timestamp());
-        self.send(place);
+        let wire = last.timestamp();
+        self.follow(element, wire);
+        let wire = wire.wrapping_add(self.shift);
+        let place = self.place(element, Lane::Aside, wire);
+        self.send(place, wire);
     }
 
     /// Hands on what was held, and the tag whose place this is. A segment has been set, if there is
     /// a new one.
-    fn send(&mut self, place: Place) {
+    fn send(&mut self, place: Place, wire: u32) {
         // The base class marks the first buffer of all.
-        let mut discont = self.began && place.anchor.is_some();
+        let mut discont =
+            std::mem::take(&mut self.discont) || (self.began && place.anchor.is_some());
         if !self.began {
             self.begin(place.dts);
         }
         for tag in self.held.drain(..) {
+            // Headers and metadata say 0, or anything: where time was moved, they come along.
+            let tag = if self.shift == 0 { tag } else { tag.at(wire) };
             let mut buffer = tags::Face::of(&tag).buffer(tag, place.dts);
             if std::mem::take(&mut discont) {
                 buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);

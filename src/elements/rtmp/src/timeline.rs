@@ -96,9 +96,13 @@ impl Timeline {
         self.latest.is_none() || self.cut || self.sought.is_some()
     }
 
-    /// What follows is another stream.
-    pub(super) fn cut(&mut self) {
-        self.cut = true;
+    /// The timestamp that a stream which follows this one has to begin with, to be in time `now`
+    /// and on the same time line; `None` where nothing has come yet.
+    pub(super) fn resume(&self, now: ClockTime) -> Option<u32> {
+        let points = [self.latest, self.sound, self.picture];
+        let latest = points.into_iter().flatten().max_by_key(|point| point.dts)?;
+        let gone = now.saturating_sub(self.running(latest.dts)).mseconds();
+        Some(latest.wire.wrapping_add(gone as u32))
     }
 
     /// What follows is from a position that was sought, in a segment the element knows.
@@ -332,14 +336,17 @@ mod tests {
     }
 
     #[test]
-    fn another_stream_is_anchored_at_now() {
+    fn another_stream_goes_on_behind_the_first() {
         let mut timeline = Timeline::new(true);
-        timeline.place(Lane::Picture, 0, || ms(0));
-        timeline.place(Lane::Picture, 1_000, || ms(1_000));
-        timeline.cut();
-        let place = timeline.place(Lane::Picture, 0, || ms(9_000));
-        assert_eq!(place.dts, ms(0));
-        assert_eq!(place.anchor.unwrap().base, ms(9_000));
+        assert_eq!(timeline.resume(ms(0)), None);
+        timeline.place(Lane::Picture, u32::MAX - 999, || ms(100));
+        timeline.place(Lane::Picture, 0, || unreachable!());
+        // 8 s after the last tag, which was due at 1.1 s; and not before it, if it came early.
+        assert_eq!(timeline.resume(ms(9_100)), Some(8_000));
+        assert_eq!(timeline.resume(ms(500)), Some(0));
+        let place = timeline.place(Lane::Sound, 8_000, || ms(9_100));
+        assert_eq!(place.anchor, None);
+        assert_eq!(timeline.running(place.dts.mseconds()), ms(9_100));
     }
 
     #[test]
