@@ -583,6 +583,15 @@ fn null_at_once_at_the_end() {
 }
 
 #[test]
+fn a_player_that_cannot_be_fetched() {
+    let web = bad_server::http();
+    let swf = format!("http://127.0.0.1:{}/player.swf", web.port());
+    let properties = format!("timeout=1 swf-verify=true swf-url={swf}");
+    let pipeline = publishing("rtmp://127.0.0.1:9/live/one", &properties);
+    assert_fails(&pipeline, ResourceError::OpenWrite, "400");
+}
+
+#[test]
 fn null_at_once_while_a_player_is_fetched() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("its address").port();

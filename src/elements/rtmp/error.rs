@@ -169,15 +169,6 @@ impl Failure {
         );
     }
 
-    /// The error for a virtual method that posts what it is handed.
-    pub(super) fn into_message(self, settings: &Settings) -> gst::ErrorMessage {
-        gst::error_msg!(
-            self.code,
-            ("{}", self.sentence),
-            ["{}", settings.location()]
-        )
-    }
-
     fn details(&self, settings: &Settings) -> gst::Structure {
         gst::Structure::builder("rtmp-error")
             .field("host", settings.host.as_str())

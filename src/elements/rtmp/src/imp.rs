@@ -160,9 +160,13 @@ impl ElementImpl for RtmpSrc {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::ReadyToPaused {
-            let settings = self.settings();
+            let settings = self.settings().clone();
+            // Here rather than in start(): to what fails there the base class adds an error of its own.
+            self.check().map_err(|failure| {
+                failure.post(self.obj().upcast_ref(), &settings);
+                gst::StateChangeError
+            })?;
             let recorded = *settings.live == Live::Recorded && settings.mode == Mode::Caller;
-            drop(settings);
             self.obj().set_live(!recorded);
         }
         self.parent_change_state(transition)
@@ -172,8 +176,6 @@ impl ElementImpl for RtmpSrc {
 impl BaseSrcImpl for RtmpSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
-        self.check()
-            .map_err(|failure| failure.into_message(&settings))?;
         *self.board.notes() = Notes {
             recorded: *settings.live == Live::Recorded && settings.mode == Mode::Caller,
             ..Notes::default()

@@ -1,67 +1,28 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! RTMP over TLS: our elements and nginx's TLS, and certificates that are not what they should be.
+//! `rtmpsink` and servers with certificates of all kinds.
 
 use std::{
     io::ErrorKind,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Mutex, mpsc},
     time::Instant,
 };
 
-use gio::TlsCertificateFlags;
 use gst::{ResourceError, prelude::*};
-use support::{
-    bad_server,
-    certificates::{Authority, Certificate, For},
-    flvdump::{self, Expect, assert_same, assert_same_streams},
-    media,
-    nginx::{Nginx, NginxConfig, TlsConfig, TlsFront},
-    pipeline::{Failure, Pipeline, quoted},
-    process::PATIENCE,
-    rtmp_peer::Server,
+
+use crate::{
+    house::{House, answer, assert_asked_once, assert_fails, ca, file},
+    support::{
+        bad_server,
+        certificates::{Authority, Certificate, For},
+        flvdump::{self, Expect, assert_same, assert_same_streams},
+        media,
+        nginx::{Nginx, NginxConfig, TlsConfig},
+        pipeline::{Failure, Pipeline, quoted},
+        process::PATIENCE,
+        rtmp_peer::Server,
+    },
 };
-
-mod support;
-
-/// nginx behind TLS with a certificate of an authority that nobody knows.
-struct House {
-    nginx: Nginx,
-    front: TlsFront,
-    authority: Authority,
-}
-
-impl House {
-    fn new(config: impl FnOnce(TlsConfig, &Authority) -> TlsConfig) -> Self {
-        Self::with(For::Server, &["localhost", "127.0.0.1"], config)
-    }
-
-    fn with(
-        purpose: For,
-        names: &[&str],
-        config: impl FnOnce(TlsConfig, &Authority) -> TlsConfig,
-    ) -> Self {
-        let nginx = Nginx::start(NginxConfig::default());
-        let authority = Authority::new("Test authority");
-        let certificate = authority.issue(purpose, names);
-        let config = config(TlsConfig::new(certificate), &authority);
-        let front = TlsFront::start(nginx.port(), &config);
-        Self {
-            nginx,
-            front,
-            authority,
-        }
-    }
-
-    fn url(&self, host: &str) -> String {
-        self.front.url(host, "live", "one")
-    }
-
-    /// The property that makes the authority known.
-    fn ca(&self) -> String {
-        let file = self.authority.file();
-        format!("tls-ca-file={}", quoted(&file.display().to_string()))
-    }
-}
 
 fn publishing(location: &str, properties: &str) -> Pipeline {
     let file = media::h264_aac().display().to_string();
@@ -75,7 +36,7 @@ fn publishing(location: &str, properties: &str) -> Pipeline {
 /// What is published there arrives.
 #[track_caller]
 fn arrives(house: &House, host: &str, properties: &str) {
-    let pipeline = publishing(&house.url(host), properties);
+    let pipeline = publishing(&house.url(host, "live", "one"), properties);
     pipeline.play();
     pipeline.eos();
     let (sent, recorded) = (media::h264_aac(), house.nginx.recorded("one"));
@@ -91,22 +52,7 @@ fn arrives(house: &House, host: &str, properties: &str) {
 /// It fails with this code and one sentence that holds these words.
 #[track_caller]
 fn fails(location: &str, properties: &str, code: ResourceError, words: &[&str]) -> Failure {
-    let pipeline = publishing(location, properties);
-    pipeline.play();
-    let failure = pipeline.error_of("sink");
-    assert_eq!(failure.error.kind(), Some(code), "{failure:?}");
-    failure.assert_sentence();
-    let message = failure.error.message().to_lowercase();
-    for word in words {
-        assert!(message.contains(word), "{message:?} lacks {word:?}");
-    }
-    pipeline.stop_at_once(&format!("after {words:?}"));
-    assert_eq!(
-        pipeline.errors_left("sink").len(),
-        0,
-        "more than {failure:?}"
-    );
-    failure
+    assert_fails(&publishing(location, properties), "sink", code, words)
 }
 
 #[test]
@@ -131,14 +77,17 @@ fn a_stream_arrives_over_either_version() {
 #[test]
 fn a_server_of_no_known_authority_is_refused() {
     let house = House::new(|config, _| config);
-    let url = house.url("localhost");
+    let url = house.url("localhost", "live", "one");
     let failure = fails(&url, "", ResourceError::NotAuthorized, &["certificate"]);
     let details = failure.details.expect("details");
     assert_eq!(details.get::<&str>("stage"), Ok("tls"));
     let other = Authority::new("Another authority");
-    let file = other.file().display().to_string();
-    let ca = format!("tls-ca-file={}", quoted(&file));
-    fails(&url, &ca, ResourceError::NotAuthorized, &["certificate"]);
+    fails(
+        &url,
+        &ca(&other),
+        ResourceError::NotAuthorized,
+        &["certificate"],
+    );
 }
 
 #[test]
@@ -146,7 +95,7 @@ fn a_server_of_another_name_is_refused() {
     let house = House::with(For::Server, &["other.example"], |config, _| config);
     for host in ["localhost", "127.0.0.1"] {
         fails(
-            &house.url(host),
+            &house.url(host, "live", "one"),
             &house.ca(),
             ResourceError::NotAuthorized,
             &["certificate", host],
@@ -161,7 +110,7 @@ fn a_server_of_another_name_is_refused() {
 fn a_certificate_that_ended_is_refused() {
     let house = House::with(For::ExpiredServer, &["localhost"], |config, _| config);
     fails(
-        &house.url("localhost"),
+        &house.url("localhost", "live", "one"),
         &house.ca(),
         ResourceError::NotAuthorized,
         &["certificate", "expired"],
@@ -174,7 +123,10 @@ fn flags_choose_what_is_checked() {
     arrives(&house, "localhost", "tls-validation-flags=0");
     let only = |flags| format!("{} tls-validation-flags={flags}", house.ca());
     arrives(&house, "localhost", &only("unknown-ca"));
-    let (url, code) = (house.url("localhost"), ResourceError::NotAuthorized);
+    let (url, code) = (
+        house.url("localhost", "live", "one"),
+        ResourceError::NotAuthorized,
+    );
     fails(&url, &only("bad-identity"), code, &["certificate"]);
     fails(&url, &only("expired"), code, &["expired"]);
     fails(
@@ -188,21 +140,10 @@ fn flags_choose_what_is_checked() {
 #[test]
 fn an_application_may_accept_a_certificate() {
     let house = House::new(|config, _| config);
-    let url = house.url("localhost");
+    let url = house.url("localhost", "live", "one");
     for accept in [true, false] {
         let pipeline = publishing(&url, "");
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        pipeline
-            .element("sink")
-            .connect("accept-certificate", false, {
-                let asked = asked.clone();
-                move |values| {
-                    let pem: String = values[1].get().expect("PEM");
-                    let flags: TlsCertificateFlags = values[2].get().expect("flags");
-                    asked.lock().unwrap().push((pem, flags));
-                    Some(accept.to_value())
-                }
-            });
+        let asked = answer(&pipeline, "sink", accept);
         pipeline.play();
         match accept {
             true => {
@@ -216,12 +157,7 @@ fn an_application_may_accept_a_certificate() {
             }
         }
         assert_eq!(pipeline.errors_left("sink").len(), 0);
-        let asked = asked.lock().unwrap();
-        let [(pem, flags)] = &asked[..] else {
-            panic!("asked {} times", asked.len());
-        };
-        assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n"), "{pem}");
-        assert_eq!(*flags, TlsCertificateFlags::UNKNOWN_CA);
+        assert_asked_once(&asked);
     }
     // What is in order needs no question.
     let pipeline = publishing(&url, &house.ca());
@@ -244,13 +180,13 @@ fn a_client_shows_its_certificate() {
     let properties = format!(
         "{} tls-certificate={} tls-private-key={}",
         house.ca(),
-        quoted(&certificate.display().to_string()),
-        quoted(&key.display().to_string()),
+        file(&certificate),
+        file(&key),
     );
     arrives(&house, "localhost", &properties);
 
     // Without one, nginx ends the connection; TLS 1.3 tells only after the handshake.
-    let pipeline = publishing(&house.url("localhost"), &house.ca());
+    let pipeline = publishing(&house.url("localhost", "live", "one"), &house.ca());
     pipeline.play();
     let failure = pipeline.error_of("sink");
     failure.assert_sentence();
@@ -262,7 +198,7 @@ fn a_client_shows_its_certificate() {
 #[test]
 fn files_that_are_not_there_are_settings() {
     let house = House::new(|config, _| config);
-    let url = house.url("localhost");
+    let url = house.url("localhost", "live", "one");
     for properties in [
         "tls-ca-file=/nowhere/ca.pem",
         "tls-certificate=/nowhere/certificate.pem",
