@@ -101,6 +101,7 @@ impl Stream {
         board: Arc<Board>,
         live: bool,
     ) -> Self {
+        let latency = settings.latency.try_into().unwrap_or_default();
         Self {
             settings,
             interrupt,
@@ -111,7 +112,7 @@ impl Stream {
             guest: None,
             guests: 0,
             progress: Progress::default(),
-            timeline: Timeline::new(live),
+            timeline: Timeline::new(live, latency),
             held: Vec::new(),
             out: VecDeque::new(),
             began: false,
