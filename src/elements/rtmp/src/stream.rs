@@ -308,7 +308,13 @@ impl Stream {
             Received::Idle => {
                 let idle = self.settings.idle_timeout;
                 gst::info!(CAT, obj = element, "Nothing came for {idle:?}");
-                return Err(Halt::Ended);
+                if self.settings.mode == Mode::Caller {
+                    return Err(Halt::Ended);
+                }
+                if let Some(receiver) = &mut self.receiver {
+                    receiver.dismiss();
+                }
+                return self.left(element);
             }
         }
         Ok(())
