@@ -160,6 +160,12 @@ impl ElementImpl for RtmpSrc {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::ReadyToPaused {
+            // Not left to start(): the base class adds an error of its own to what that says.
+            self.check().map_err(|failure| {
+                let settings = self.settings().clone();
+                failure.post(self.obj().upcast_ref(), &settings);
+                gst::StateChangeError
+            })?;
             let settings = self.settings();
             let recorded = *settings.live == Live::Recorded && settings.mode == Mode::Caller;
             drop(settings);
@@ -172,8 +178,6 @@ impl ElementImpl for RtmpSrc {
 impl BaseSrcImpl for RtmpSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
-        self.check()
-            .map_err(|failure| failure.into_message(&settings))?;
         *self.board.notes() = Notes {
             recorded: *settings.live == Live::Recorded && settings.mode == Mode::Caller,
             ..Notes::default()
