@@ -14,7 +14,7 @@ use std::{
 
 use gst::{ResourceError, prelude::*};
 use support::{
-    bad_server::{self, BlackHole, Cut},
+    bad_server::{self, BlackHole, Cut, Farewell},
     flv_builder::FlvBuilder,
     flvdump,
     nginx::{Nginx, NginxConfig, REFUSED},
@@ -87,6 +87,12 @@ fn assert_fails(pipeline: &Pipeline, code: ResourceError, words: &str) -> Failur
 }
 
 #[track_caller]
+fn assert_stage(failure: &Failure, stage: &str) {
+    let details = failure.details.as_ref().expect("details");
+    assert_eq!(details.get::<&str>("stage"), Ok(stage), "{failure:?}");
+}
+
+#[track_caller]
 fn fails(location: &str, code: ResourceError, words: &str) -> Failure {
     assert_fails(&publishing(location, "timeout=1"), code, words)
 }
@@ -153,9 +159,10 @@ fn a_wrong_application() {
         ResourceError::NotFound,
         "no such application",
     );
-    let details = failure.details.expect("details");
+    let details = failure.details.as_ref().expect("details");
     let code = details.get::<&str>("server-code");
     assert_eq!(code, Ok("NetConnection.Connect.InvalidApp"));
+    assert_stage(&failure, "connect");
     // nginx closes the connection without a word.
     let nginx = Nginx::start(NginxConfig::default());
     let url = nginx.url("nosuch", "one");
@@ -183,10 +190,12 @@ fn a_stream_that_may_not_be() {
     fails(&refused, ResourceError::OpenWrite, "asked for the stream");
     let server = bad_server::refuse_stream("NetStream.Publish.Denied");
     let url = server.url("live", "one");
-    fails(&url, ResourceError::NotAuthorized, "stream name");
+    let failure = fails(&url, ResourceError::NotAuthorized, "stream name");
+    assert_stage(&failure, "publish");
     let server = bad_server::refuse_create_stream();
     let url = server.url("live", "one");
-    fails(&url, ResourceError::OpenWrite, "refuses");
+    let failure = fails(&url, ResourceError::OpenWrite, "refuses");
+    assert_stage(&failure, "createStream");
 }
 
 #[test]
@@ -250,6 +259,51 @@ fn a_connection_cut_while_it_publishes() {
         let url = server.url("live", "one");
         fails(&url, ResourceError::Write, "closed the connection");
     }
+}
+
+#[test]
+fn a_server_that_says_farewell() {
+    let status = Farewell::Status;
+    for (farewell, code, words) in [
+        (
+            status("error", "NetConnection.Connect.AppShutdown"),
+            ResourceError::Busy,
+            "NetConnection.Connect.AppShutdown: for today",
+        ),
+        (
+            status("status", "NetConnection.Connect.Closed"),
+            ResourceError::Write,
+            "NetConnection.Connect.Closed: for today",
+        ),
+        (
+            Farewell::Close(Some("NetConnection.Connect.Idle")),
+            ResourceError::Write,
+            "NetConnection.Connect.Idle: for today",
+        ),
+        (
+            Farewell::Close(None),
+            ResourceError::Write,
+            "closed the connection",
+        ),
+    ] {
+        for (messages, reset) in [(0, false), (20, false), (20, true)] {
+            let server = bad_server::dismiss_publisher(messages, farewell, reset);
+            let failure = fails(&server.url("live", "one"), code, words);
+            assert_stage(&failure, "stream");
+        }
+    }
+}
+
+/// What is no RTMP is an error of opening until the stream runs, and of writing then.
+#[test]
+fn a_server_that_talks_nonsense() {
+    let server = bad_server::garbage_after_connect(b"\x02\xff\xff");
+    let url = server.url("live", "one");
+    let failure = fails(&url, ResourceError::OpenWrite, "");
+    assert_stage(&failure, "createStream");
+    let server = bad_server::garbage_while_publishing(20);
+    let failure = fails(&server.url("live", "one"), ResourceError::Write, "");
+    assert_stage(&failure, "stream");
 }
 
 /// Half of a tag is read, and half of an answer written.

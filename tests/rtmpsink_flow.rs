@@ -147,16 +147,24 @@ impl Pushed {
         stats.get::<u64>(name).expect(name)
     }
 
+    /// Tags dropped according to each message since the last call: by then, and in all.
+    fn losses(&self) -> Vec<(u64, u64)> {
+        let messages = std::iter::from_fn(|| self.bus.pop_filtered(&[gst::MessageType::Element]));
+        messages
+            .map(|message| {
+                let structure = message.structure().expect("a structure");
+                assert_eq!(structure.name(), "rtmp-dropped");
+                let field = |name| structure.get::<u64>(name).expect(name);
+                (field("tags"), field("total"))
+            })
+            .collect()
+    }
+
     /// Tags dropped according to messages: those told of one by one, and the total of the last.
     fn dropped(&self) -> (u64, u64) {
-        let mut dropped = (0, 0);
-        while let Some(message) = self.bus.pop_filtered(&[gst::MessageType::Element]) {
-            let structure = message.structure().expect("a structure");
-            assert_eq!(structure.name(), "rtmp-dropped");
-            dropped.0 += structure.get::<u64>("tags").expect("tags");
-            dropped.1 = structure.get::<u64>("total").expect("total");
-        }
-        dropped
+        let losses = self.losses();
+        let sum = losses.iter().map(|(tags, _)| tags).sum();
+        (sum, losses.last().map_or(0, |(_, total)| *total))
     }
 
     /// A picture every 40 ms, a key frame a second, each with two sounds.
@@ -242,6 +250,38 @@ fn costs_whole_groups_of_pictures(policy: &str) {
     }
     let whole = pictures.iter().filter(|picture| picture.dts >= resumed);
     assert_eq!(whole.count(), 50);
+}
+
+/// A group of pictures longer than the queue is dropped to its end, and told of twice only.
+#[test]
+fn a_long_group_of_pictures_is_told_of_at_the_cut_and_at_the_end() {
+    let (server, release) = held_up();
+    let mut sink = Pushed::new(
+        &server.url("live", "one"),
+        &[("queue-policy", "drop"), ("queue-time", "1000")],
+    );
+    sink.push(FlvBuilder::new().headers().bytes());
+    let mut at = 0;
+    let mut push = |sink: &mut Pushed, keyframe| {
+        let film = FlvBuilder::new().picture(at, keyframe, 0, 100_000);
+        sink.push(film.tags().next().expect("one"));
+        at += 40;
+        assert!(at < 100_000, "nothing is dropped");
+    };
+    push(&mut sink, true);
+    while sink.stat("dropped-tags") < 100 {
+        push(&mut sink, false);
+    }
+    let losses = sink.losses();
+    assert_eq!(losses.len(), 1, "{losses:?}");
+    let upstream = std::iter::from_fn(|| sink.harness.try_pull_upstream_event());
+    let asked = upstream.filter(|event| event.has_name("GstForceKeyUnit"));
+    assert_eq!(asked.count(), 1);
+    push(&mut sink, true);
+    assert_eq!(sink.losses(), [(100 - losses[0].1, 100)]);
+    push(&mut sink, false);
+    assert_eq!(sink.losses(), []);
+    release.send(()).expect("the server waits");
 }
 
 #[test]

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::protocol::{
     flv::Tag,
-    rtmp::session::{ClientConfig, ClientEvent, ClientSession, LinkStats, SessionError, Stage},
+    rtmp::session::{
+        ClientConfig, ClientEvent, ClientSession, LinkStats, SessionError, Stage, Status,
+    },
 };
 
 /// Read at a time: as much as a socket usually holds when a reader was woken for it.
@@ -33,8 +35,21 @@ pub enum ConnectionError {
     #[error(transparent)]
     Net(#[from] NetError),
     /// In the session.
-    #[error(transparent)]
-    Session(#[from] SessionError),
+    #[error("{error}")]
+    Session {
+        /// How far the session had come.
+        stage: Stage,
+        /// What was wrong.
+        error: SessionError,
+    },
+    /// The server said that it closes the connection, and why.
+    #[error("the server closed the connection; {status}")]
+    Dismissed {
+        /// How far the session had come.
+        stage: Stage,
+        /// The server's words.
+        status: Status,
+    },
     /// The server closed the connection at this stage; `truncated` where it was cut: by a reset, or
     /// TLS ended without saying so.
     #[error("{}", closed_sentence(*.stage))]
@@ -172,6 +187,8 @@ impl Connection {
             if let Some(event) = session.poll_event() {
                 match event {
                     ClientEvent::Retry(config) => self.retry(*config, registry)?,
+                    // Flash Player's NetConnection is closed then, whenever the socket is.
+                    ClientEvent::Closed(status) => return Err(dismissed(session.stage(), status)),
                     event => {
                         if matches!(event, ClientEvent::Stage(Stage::Running)) {
                             self.connect_time.get_or_insert(now - self.opened);
@@ -185,10 +202,14 @@ impl Connection {
                 let (stage, truncated) = (session.stage(), self.stack.truncated());
                 return Err(ConnectionError::Closed { stage, truncated });
             }
-            session.handle_timeout(now)?;
-            self.flush()?;
-            if !self.read(now)? {
-                return Ok(None);
+            let timeout = session.handle_timeout(now);
+            timeout.map_err(|error| in_session(session, error))?;
+            let flushed = self.flush();
+            // Where writing failed, the server may have said why before it closed.
+            match (self.read(now), flushed) {
+                (Ok(true), _) => {}
+                (Err(error), _) | (Ok(false), Err(error)) => return Err(error),
+                (Ok(false), Ok(_)) => return Ok(None),
             }
         }
     }
@@ -239,7 +260,7 @@ impl Connection {
                 taken = session.handle_input(now, bytes);
             }
         });
-        taken?;
+        taken.map_err(|error| in_session(session, error))?;
         match read.map_err(|error| cut(error, session.stage()))? {
             Read::Data(_) => Ok(true),
             Read::WouldBlock => Ok(false),
@@ -264,6 +285,19 @@ impl Connection {
         self.closed = false;
         Ok(())
     }
+}
+
+fn in_session(session: &ClientSession, error: SessionError) -> ConnectionError {
+    let stage = session.stage();
+    ConnectionError::Session { stage, error }
+}
+
+fn dismissed(stage: Stage, status: Status) -> ConnectionError {
+    if status.code.is_empty() && status.description.is_empty() {
+        let truncated = false;
+        return ConnectionError::Closed { stage, truncated };
+    }
+    ConnectionError::Dismissed { stage, status }
 }
 
 /// A reset is a close without manners: what the user has to look at is how far the session had come.

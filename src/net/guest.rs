@@ -13,7 +13,7 @@ use super::{
 };
 use crate::protocol::{
     flv::Tag,
-    rtmp::session::{LinkStats, ServerEvent, ServerSession, Stage},
+    rtmp::session::{LinkStats, ServerEvent, ServerSession, SessionError, Stage},
 };
 
 /// See the module's text.
@@ -132,7 +132,7 @@ impl Guest {
                 }
                 return Ok(Some(GuestEvent::Left));
             }
-            self.session.handle_timeout(now)?;
+            self.session.handle_timeout(now).map_err(in_session)?;
             self.flush()?;
             let (session, mut taken) = (&mut self.session, Ok(()));
             let read = self.stack.read_to(&mut self.buffer, &mut |bytes| {
@@ -140,7 +140,7 @@ impl Guest {
                     taken = session.handle_input(bytes);
                 }
             });
-            taken?;
+            taken.map_err(in_session)?;
             match read? {
                 Read::Data(_) => {}
                 Read::WouldBlock => return Ok(None),
@@ -160,4 +160,9 @@ impl Guest {
             }
         }
     }
+}
+
+fn in_session(error: SessionError) -> ConnectionError {
+    let stage = Stage::Running;
+    ConnectionError::Session { stage, error }
 }

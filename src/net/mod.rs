@@ -13,6 +13,7 @@
 //!   guest      a publisher that came, with the server session on it
 //! publisher  tags in, a connection on the reactor out
 //!   queue      tags that wait, shortened by whole groups of pictures
+//!   leave      the end that nobody waits for
 //! porter     listening ports, shared by all elements
 //! reactor    the one thread of everything that has no thread of its own
 //! interrupt  what `unlock()` calls
@@ -26,6 +27,7 @@ pub mod connection;
 mod error;
 pub mod guest;
 pub mod interrupt;
+mod leave;
 pub mod porter;
 pub mod publisher;
 pub mod queue;

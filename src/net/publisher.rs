@@ -13,7 +13,8 @@ use std::{
 
 use super::{
     connection::{Connection, ConnectionError},
-    queue::{Queue, QueueLimits},
+    leave::{LINGER, leave},
+    queue::{Loss, Queue, QueueLimits},
     reactor::{Handle, Io, Next, Reactor, Task},
     stack::{Target, Write},
 };
@@ -29,10 +30,6 @@ const AHEAD: usize = 256 * 1024;
 /// is cold in the processor's caches when its turn comes, and delays what a seek would bring.
 const WAIT_AT: usize = 512 * 1024;
 const GO_ON_AT: usize = 128 * 1024;
-
-/// How long a server may take to close after it was told that the stream is over. Closing first
-/// could cut off what it has not read: a reset overtakes data.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// What the application may want to know, told on whatever thread noticed it.
 #[derive(Clone, Debug)]
@@ -134,7 +131,6 @@ struct State {
     queue: Queue,
     interrupted: bool,
     sent: u64,
-    dropped: u64,
     stall: Stall,
     /// Figures of the connection that was.
     ended: Option<(LinkStats, Option<Duration>)>,
@@ -177,7 +173,6 @@ impl Publisher {
                 queue: Queue::new(publisher.queue),
                 interrupted: false,
                 sent: 0,
-                dropped: 0,
                 stall: Stall::default(),
                 ended: None,
             }),
@@ -192,11 +187,11 @@ impl Publisher {
         Ok(Self { inner, handle })
     }
 
-    /// Sends a tag, or queues it. Returns how many tags had to be dropped for it.
+    /// Sends a tag, or queues it. Returns the loss if tags had to be dropped and that is to be told.
     ///
     /// # Errors
     /// [`PushError`]; the tag is lost then.
-    pub fn push(&self, tag: Tag, overflow: Overflow) -> Result<usize, PushError> {
+    pub fn push(&self, tag: Tag, overflow: Overflow) -> Result<Option<Loss>, PushError> {
         let mut state = self.inner.lock();
         if overflow == Overflow::Wait && (state.queue.is_full() || state.queue.bytes() >= WAIT_AT) {
             state = self
@@ -215,14 +210,13 @@ impl Publisher {
         if state.interrupted {
             return Err(PushError::Interrupted);
         }
-        let dropped = match overflow {
+        let loss = match overflow {
             Overflow::Wait => {
                 state.queue.push(tag);
-                0
+                None
             }
             Overflow::Drop => state.queue.push_or_drop(tag),
         };
-        state.dropped += dropped as u64;
         let waited = state.stall.progress.is_some();
         // A write that fails will fail again, or be noticed by reading, on the reactor, which also
         // looks after a server that takes nothing.
@@ -230,7 +224,7 @@ impl Publisher {
             drop(state);
             self.handle.wake();
         }
-        Ok(dropped)
+        Ok(loss)
     }
 
     /// Sends what waits and the commands that end a stream, and waits until the server has it all.
@@ -257,20 +251,17 @@ impl Publisher {
         }
     }
 
-    /// Says goodbye as far as that takes no waiting: frees the stream's name on the server at once
-    /// rather than when it notices the closed socket.
+    /// Says goodbye without waiting, whatever is under way: frees the stream's name on the server at
+    /// once rather than when it notices the closed socket. Tags that wait are dropped.
     pub fn abandon(&self) {
-        let state = &mut *self.inner.lock();
-        if let (Some(connection), Phase::Open) = (&mut state.connection, &state.phase) {
-            if connection.unsent() == 0 {
-                if let Some(session) = connection.session() {
-                    session.stop()
-                }
-                let _ = connection.flush();
-            }
-            connection.stack().shutdown();
+        let mut state = self.inner.lock();
+        let connection = state.let_go();
+        state.phase = Phase::Closed;
+        drop(state);
+        if let Some(connection) = connection {
+            leave(connection);
         }
-        state.close();
+        self.inner.changed.notify_all();
     }
 
     /// Ends every wait in [`push`](Self::push) and [`finish`](Self::finish), until
@@ -290,7 +281,7 @@ impl Publisher {
         let mut state = self.inner.lock();
         let mut stats = PublisherStats {
             sent: state.sent,
-            dropped: state.dropped,
+            dropped: state.queue.dropped(),
             queued_bytes: state.queue.bytes(),
             queued_time: state.queue.time(),
             ..PublisherStats::default()
@@ -355,35 +346,15 @@ impl State {
         stall_timeout: Duration,
         notices: &mut Vec<Notice>,
     ) -> Result<Next, ConnectionError> {
-        let Some(connection) = &mut self.connection else {
-            return Ok(Next::default());
-        };
-        connection.stack().on_ready(io.ready);
-        loop {
-            match connection.turn(io.registry, io.token, io.now) {
-                Ok(None) => break,
-                Ok(Some(ClientEvent::Stage(stage))) => {
-                    if stage == Stage::Running && pacing > 0 {
-                        // Where the system cannot pace, it sends as fast as it can.
-                        let _ = connection.stack().set_pacing_rate(pacing);
-                    }
-                    notices.push(Notice::Stage(stage));
-                }
-                Ok(Some(ClientEvent::Status(status))) => notices.push(Notice::Status(status)),
-                Ok(Some(ClientEvent::ReconnectRequest {
-                    tc_url,
-                    description,
-                })) => {
-                    notices.push(Notice::ReconnectRequest {
-                        tc_url,
-                        description,
-                    });
-                }
-                Ok(Some(_)) => {}
-                Err(error) => return Err(error),
-            }
+        if let Some(connection) = &mut self.connection {
+            connection.stack().on_ready(io.ready);
         }
-        self.pump()?;
+        self.listen(io, pacing, notices)?;
+        if let Err(error) = self.pump() {
+            // The server may have said why before it closed.
+            self.listen(io, pacing, notices)?;
+            return Err(error);
+        }
         if let Phase::Lingering(until) = self.phase
             && io.now >= until
         {
@@ -406,6 +377,41 @@ impl State {
             on_wake: connection.is_establishing(),
             done: false,
         })
+    }
+
+    /// Takes in what the server has to say.
+    fn listen(
+        &mut self,
+        io: &Io<'_>,
+        pacing: u64,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(), ConnectionError> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        while let Some(event) = connection.turn(io.registry, io.token, io.now)? {
+            match event {
+                ClientEvent::Stage(stage) => {
+                    if stage == Stage::Running && pacing > 0 {
+                        // Where the system cannot pace, it sends as fast as it can.
+                        let _ = connection.stack().set_pacing_rate(pacing);
+                    }
+                    notices.push(Notice::Stage(stage));
+                }
+                ClientEvent::Status(status) => notices.push(Notice::Status(status)),
+                ClientEvent::ReconnectRequest {
+                    tc_url,
+                    description,
+                } => {
+                    notices.push(Notice::ReconnectRequest {
+                        tc_url,
+                        description,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Hands the session what the kernel takes now.
@@ -488,9 +494,9 @@ impl State {
         self.phase = Phase::Closed;
     }
 
-    fn let_go(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.ended = Some((connection.stats(), connection.connect_time()));
-        }
+    fn let_go(&mut self) -> Option<Connection> {
+        let connection = self.connection.take()?;
+        self.ended = Some((connection.stats(), connection.connect_time()));
+        Some(connection)
     }
 }

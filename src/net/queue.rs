@@ -24,6 +24,19 @@ pub struct Queue {
     bytes: usize,
     /// A group of pictures was cut: what refers to it must not be sent either.
     awaiting_keyframe: bool,
+    dropped: u64,
+    /// How many of the dropped were told of in a [`Loss`].
+    reported: u64,
+}
+
+/// Tags that were dropped, told of when there is something to do about it: a group of pictures longer
+/// than the queue would tell of each of its pictures otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The queue was cut by this many tags: the network is slower than the stream.
+    Cut(u64),
+    /// The stream goes on at a key frame; this many more were dropped on the way to it.
+    Resumed(u64),
 }
 
 impl Queue {
@@ -34,7 +47,14 @@ impl Queue {
             tags: VecDeque::new(),
             bytes: 0,
             awaiting_keyframe: false,
+            dropped: 0,
+            reported: 0,
         }
+    }
+
+    /// Tags dropped since the beginning.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Whether nothing waits.
@@ -79,17 +99,29 @@ impl Queue {
 
     /// Appends a tag; where a limit is reached, drops from the front what a player can do without:
     /// everything before the last key frame that waits, or everything up to the next one. Headers
-    /// and metadata stay. Returns the number of tags dropped.
-    pub fn push_or_drop(&mut self, tag: Tag) -> usize {
-        let dropped = if self.is_full() { self.cut() } else { 0 };
-        if self.awaiting_keyframe && tag.kind() == TagKind::Video && !is_kept(&tag) {
-            if !tag.is_keyframe() {
-                return dropped + 1;
-            }
-            self.awaiting_keyframe = false;
+    /// and metadata stay. Returns a loss once per cut, and once more where the stream goes on.
+    pub fn push_or_drop(&mut self, tag: Tag) -> Option<Loss> {
+        let cut = self.is_full() && self.cut();
+        let picture = tag.kind() == TagKind::Video && !is_kept(&tag);
+        let resumed = self.awaiting_keyframe && picture && tag.is_keyframe();
+        self.awaiting_keyframe &= !resumed;
+        if self.awaiting_keyframe && picture {
+            self.dropped += 1;
+        } else {
+            self.push(tag);
         }
-        self.push(tag);
-        dropped
+        match self.dropped - self.reported {
+            0 => None,
+            count if cut || resumed => {
+                self.reported = self.dropped;
+                Some(if cut {
+                    Loss::Cut(count)
+                } else {
+                    Loss::Resumed(count)
+                })
+            }
+            _ => None,
+        }
     }
 
     /// Takes the tag that has waited longest.
@@ -99,7 +131,8 @@ impl Queue {
         Some(tag)
     }
 
-    fn cut(&mut self) -> usize {
+    /// Whether anything was dropped.
+    fn cut(&mut self) -> bool {
         let last = self
             .tags
             .iter()
@@ -113,7 +146,9 @@ impl Queue {
             self.awaiting_keyframe |= self.tags.iter().any(|tag| tag.kind() == TagKind::Video);
             self.drop_media(self.tags.len());
         }
-        before - self.tags.len()
+        let dropped = before - self.tags.len();
+        self.dropped += dropped as u64;
+        dropped > 0
     }
 
     /// Drops the media among the first `count` tags.
@@ -163,7 +198,7 @@ mod tests {
     #[test]
     fn whole_groups_are_dropped_and_headers_kept() {
         let mut queue = queue(100);
-        let mut dropped = 0;
+        let mut losses = Vec::new();
         let sent = [
             header(),
             video(0, true),
@@ -176,9 +211,9 @@ mod tests {
             .into_iter()
             .chain([video(120, false), video(160, false)])
         {
-            dropped += queue.push_or_drop(tag);
+            losses.extend(queue.push_or_drop(tag));
         }
-        assert_eq!(dropped, 3);
+        assert_eq!((losses, queue.dropped()), (vec![Loss::Cut(3)], 3));
         let left = drain(&mut queue);
         assert_eq!(
             left,
@@ -195,14 +230,35 @@ mod tests {
     #[test]
     fn a_group_longer_than_the_queue_is_dropped_to_its_end() {
         let mut queue = queue(100);
-        for time in [0, 40, 80, 120, 160, 200] {
+        let losses =
+            [0, 40, 80, 120, 160, 200].map(|time| queue.push_or_drop(video(time, time == 0)));
+        assert_eq!(losses, [None, None, None, None, Some(Loss::Cut(5)), None]);
+        assert_eq!(drain(&mut queue), []);
+        assert_eq!(queue.push_or_drop(audio(210)), None);
+        assert_eq!(queue.push_or_drop(video(220, false)), None);
+        assert_eq!(queue.dropped(), 7);
+        assert_eq!(queue.push_or_drop(video(240, true)), Some(Loss::Resumed(2)));
+        assert_eq!(queue.push_or_drop(video(280, false)), None);
+        assert_eq!(queue.push_or_drop(video(320, true)), None);
+        assert_eq!(
+            drain(&mut queue),
+            [
+                audio(210),
+                video(240, true),
+                video(280, false),
+                video(320, true)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_cut_at_a_key_frame_is_one_loss() {
+        let mut queue = queue(100);
+        for time in [0, 40, 80, 120] {
             queue.push_or_drop(video(time, time == 0));
         }
-        assert_eq!(drain(&mut queue), []);
-        queue.push_or_drop(audio(210));
-        assert_eq!(queue.push_or_drop(video(220, false)), 1);
-        queue.push_or_drop(video(240, true));
-        assert_eq!(drain(&mut queue), [audio(210), video(240, true)]);
+        assert_eq!(queue.push_or_drop(video(160, true)), Some(Loss::Cut(4)));
+        assert_eq!(drain(&mut queue), [video(160, true)]);
     }
 
     #[test]

@@ -239,10 +239,8 @@ impl Receiver {
                         tc_url,
                         description,
                     },
-                    // The socket says so next.
-                    Some(ClientEvent::Closed(status)) => Received::Status(status),
-                    // The connection deals with it.
-                    Some(ClientEvent::Retry(_)) => continue,
+                    // The connection deals with these.
+                    Some(ClientEvent::Retry(_) | ClientEvent::Closed(_)) => continue,
                 }));
             },
             Side::Listener { claim, guest: slot } => {

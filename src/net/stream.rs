@@ -32,13 +32,6 @@ const SHORT_IS_EMPTY: bool = cfg!(any(target_os = "linux", target_os = "android"
 /// sends, a peer that vanished is found out after a minute.
 const PROBE: Duration = Duration::from_secs(20);
 
-/// Before a poll told anything, a socket has to be asked.
-const UNKNOWN: Ready = Ready {
-    readable: true,
-    writable: true,
-    hung_up: false,
-};
-
 /// See the module's text.
 #[derive(Debug)]
 pub struct Stream {
@@ -52,6 +45,15 @@ pub struct Ready {
     readable: bool,
     writable: bool,
     hung_up: bool,
+}
+
+impl Ready {
+    /// Before a poll told anything, a socket has to be asked.
+    pub(super) const UNKNOWN: Self = Self {
+        readable: true,
+        writable: true,
+        hung_up: false,
+    };
 }
 
 impl From<&Event> for Ready {
@@ -88,7 +90,7 @@ impl Stream {
         socket.set_nodelay(true)?;
         let stream = Self {
             socket,
-            ready: UNKNOWN,
+            ready: Ready::UNKNOWN,
         };
         stream.set_keepalive(PROBE, None)?;
         Ok(stream)
@@ -148,7 +150,12 @@ impl Stream {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.ready.writable &= error.kind() != io::ErrorKind::WouldBlock;
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        self.ready.writable = false;
+                    } else {
+                        // What the peer said before it broke off can be read, event or not.
+                        (self.ready.readable, self.ready.hung_up) = (true, true);
+                    }
                     return Err(error);
                 }
             }
@@ -186,7 +193,7 @@ impl Stream {
     pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(&mut self.socket)?;
         // The poll that takes over has not told anything yet.
-        self.ready |= UNKNOWN;
+        self.ready |= Ready::UNKNOWN;
         Ok(())
     }
 

@@ -3,10 +3,11 @@
 //! Publisher against listening receiver, over loopback.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        mpsc::{Receiver as Channel, channel},
+        mpsc::{Receiver as Channel, Sender, channel},
     },
     thread,
     time::{Duration, Instant},
@@ -18,6 +19,7 @@ use super::{
     porter::{ClaimError, Wanted},
     publisher::{Notice, Overflow, Publisher, PublisherConfig, PushError},
     queue::QueueLimits,
+    reactor::{Io, Next, Reactor, Task},
     receiver::{ReceiveError, Received, Receiver},
     stack::Target,
 };
@@ -28,7 +30,8 @@ use crate::protocol::{
         chunk::DecoderLimits,
         handshake::Style,
         session::{
-            ClientConfig, EndReason, Refusal, Role, ServerConfig, SessionError, Stage, StopCommands,
+            ClientConfig, EndReason, Refusal, Role, ServerConfig, ServerEvent, ServerSession,
+            SessionError, Stage, StopCommands,
         },
     },
 };
@@ -172,7 +175,17 @@ fn a_name_in_use_and_unknown_names_are_refused() {
     ] {
         let (_second, notices) = publish(address, client(app, stream));
         match &*failure(&notices) {
-            ConnectionError::Session(SessionError::Refused(status)) => {
+            ConnectionError::Session {
+                stage,
+                error: SessionError::Refused(status),
+            } => {
+                let connect = refusal == Refusal::Application;
+                let expected = if connect {
+                    Stage::Connect
+                } else {
+                    Stage::Start
+                };
+                assert_eq!(*stage, expected);
                 assert_eq!(status.refusal(), refusal, "{app}/{stream}: {status}");
             }
             other => panic!("{other:?}"),
@@ -271,7 +284,10 @@ fn a_server_that_is_silent_or_no_rtmp_server_is_named() {
     let (_publisher, notices) = publish(silent.local_addr().unwrap(), config);
     assert!(matches!(
         &*failure(&notices),
-        ConnectionError::Session(SessionError::Timeout(Stage::Handshake))
+        ConnectionError::Session {
+            stage: Stage::Handshake,
+            error: SessionError::Timeout(Stage::Handshake)
+        }
     ));
 
     for (greeting, sentence) in [
@@ -299,4 +315,111 @@ fn a_server_that_is_silent_or_no_rtmp_server_is_named() {
             ..
         }
     ));
+}
+
+/// A server that takes whatever is published, and reads when the test says so.
+struct Host {
+    socket: TcpStream,
+    session: ServerSession,
+    tags: u64,
+    stopped: bool,
+}
+
+impl Host {
+    fn accept(server: &TcpListener) -> Self {
+        let (socket, _) = server.accept().unwrap();
+        Self {
+            socket,
+            session: ServerSession::new(ServerConfig::default(), Instant::now(), [7; 32]),
+            tags: 0,
+            stopped: false,
+        }
+    }
+
+    /// Reads until nothing comes for this long, or no more at all.
+    fn read(&mut self, patience: Duration) {
+        self.socket.set_read_timeout(Some(patience)).unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = self.socket.read(&mut buffer) {
+            self.session.handle_input(&buffer[..read]).unwrap();
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    ServerEvent::Connect { .. } => self.session.accept_connect(),
+                    ServerEvent::Publish { stream_id, .. } => self.session.accept(stream_id),
+                    ServerEvent::Media { .. } => self.tags += 1,
+                    ServerEvent::Stopped { .. } => self.stopped = true,
+                    ServerEvent::Play { .. } => panic!("{event:?}"),
+                }
+            }
+            while let Some(bytes) = self.session.poll_transmit().pop() {
+                self.socket.write_all(&bytes).unwrap();
+            }
+        }
+    }
+}
+
+/// Keeps the reactor from doing anything until what is returned is dropped.
+fn hold_reactor() -> Sender<()> {
+    struct Held(Mutex<Channel<()>>, Sender<()>);
+    impl Task for Held {
+        fn turn(&self, _: &Io<'_>) -> Next {
+            self.1.send(()).unwrap();
+            let _ = self.0.lock().unwrap().recv();
+            Next {
+                done: true,
+                ..Next::default()
+            }
+        }
+    }
+    let (hold, held) = channel();
+    let (tell, told) = channel();
+    let task = Held(Mutex::new(held), tell);
+    Reactor::global().unwrap().spawn(Arc::new(task));
+    told.recv().unwrap();
+    hold
+}
+
+#[test]
+fn leave_is_taken_behind_what_is_unsent() {
+    for (draining, room) in [(false, true), (true, true), (false, false), (true, false)] {
+        let server = TcpListener::bind(loopback()).unwrap();
+        let (publisher, notices) = publish(server.local_addr().unwrap(), client("live", "cam"));
+        let mut host = Host::accept(&server);
+        let reader = thread::spawn(move || {
+            host.read(Duration::from_millis(300));
+            host
+        });
+        while !matches!(
+            notices.recv_timeout(PATIENCE.unwrap()).unwrap(),
+            Notice::Stage(Stage::Running)
+        ) {}
+        let mut host = reader.join().unwrap();
+        let hold = hold_reactor();
+        let mut index = 0;
+        while publisher.stats().queued_bytes == 0 {
+            publisher.push(tag(index, 60_000), Overflow::Drop).unwrap();
+            index += 1;
+        }
+        if room {
+            // The reactor does not know that there is room again.
+            host.read(Duration::from_millis(100));
+        }
+        if draining {
+            publisher.interrupt();
+            assert!(matches!(publisher.finish(), Err(PushError::Interrupted)));
+        }
+        let sent = publisher.stats().sent;
+        let begun = Instant::now();
+        publisher.abandon();
+        drop(publisher);
+        assert!(begun.elapsed() < Duration::from_millis(100));
+        if room {
+            host.read(Duration::from_millis(100));
+            assert!(host.stopped, "{draining}");
+        }
+        drop(hold);
+        host.read(PATIENCE.unwrap());
+        assert!(host.stopped, "{draining} {room}");
+        assert_eq!(host.tags, sent);
+    }
 }

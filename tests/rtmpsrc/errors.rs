@@ -10,7 +10,7 @@ use gstrtmp::elements::rtmp::Mode;
 use crate::{
     player::Player,
     support::{
-        bad_server::{self, Cut},
+        bad_server::{self, Cut, Farewell},
         process::free_port,
     },
 };
@@ -97,6 +97,33 @@ fn a_cut_is_an_end_or_an_error() {
                 } else {
                     player.end();
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_farewell_is_an_end_or_an_error() {
+    use gst::ResourceError::*;
+    let closed = "NetConnection.Connect.Closed";
+    for strict in [false, true] {
+        let player = |farewell| {
+            let server = bad_server::dismiss_player(farewell);
+            let player = Player::new(&server.url("x", "y")).set("no-eof-is-error", strict);
+            (player.play(), server)
+        };
+        let shutdown = Farewell::Status("error", "NetConnection.Connect.AppShutdown");
+        player(shutdown).0.fails(Busy);
+        for farewell in [
+            Farewell::Status("status", closed),
+            Farewell::Close(Some(closed)),
+            Farewell::Close(None),
+        ] {
+            let (player, _server) = player(farewell);
+            if strict {
+                player.fails(Read);
+            } else {
+                player.end();
             }
         }
     }

@@ -11,6 +11,7 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 use super::{
+    amf0::Amf,
     flv_builder::FlvBuilder,
     rtmp_peer::{COMMAND, Command, Message, Peer, SET_CHUNK_SIZE, Server, message_of},
 };
@@ -103,6 +104,76 @@ pub fn cut_in_publish(messages: usize, reset: bool) -> Server<()> {
             peer.read_message()?;
         }
         if reset { peer.reset() } else { Ok(()) }
+    })
+}
+
+/// How a server says that it is about to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// `onStatus` with this level and code.
+    Status(&'static str, &'static str),
+    /// The command `close` with this code, or without a word.
+    Close(Option<&'static str>),
+}
+
+impl Farewell {
+    fn say(self, peer: &mut Peer) -> io::Result<()> {
+        match self {
+            Self::Status(level, code) => peer.on_status(level, code, "for today"),
+            Self::Close(code) => {
+                let mut values = vec![Amf::string("close"), Amf::Number(0.0), Amf::Null];
+                values.extend(code.map(|code| {
+                    Amf::object(&[
+                        ("level", Amf::string("status")),
+                        ("code", Amf::string(code)),
+                        ("description", Amf::string("for today")),
+                    ])
+                }));
+                peer.send_command(0, &values)
+            }
+        }
+    }
+}
+
+/// Grants `publish`, reads this many messages more, says farewell and closes.
+pub fn dismiss_publisher(messages: usize, farewell: Farewell, reset: bool) -> Server<()> {
+    Server::start(move |peer, _| {
+        peer.accept_publish()?;
+        for _ in 0..messages {
+            peer.read_message()?;
+        }
+        farewell.say(peer)?;
+        if reset { peer.reset() } else { Ok(()) }
+    })
+}
+
+/// Grants `play`, sends a second of media, says farewell and leaves the connection open.
+pub fn dismiss_player(farewell: Farewell) -> Server<()> {
+    Server::start(move |peer, _| {
+        peer.accept_play()?;
+        play(peer, &FlvBuilder::new().headers().second(0))?;
+        farewell.say(peer)?;
+        peer.read_to_end();
+        Ok(())
+    })
+}
+
+/// Grants `publish`, reads this many messages more and sends a command message that is none.
+pub fn garbage_while_publishing(messages: usize) -> Server<()> {
+    Server::start(move |peer, _| {
+        peer.accept_publish()?;
+        for _ in 0..messages {
+            peer.read_message()?;
+        }
+        peer.send(&Message {
+            csid: 3,
+            kind: COMMAND,
+            stream: 0,
+            timestamp: 0,
+            body: vec![2, 0xff, 0xff],
+        })?;
+        peer.read_to_end();
+        Ok(())
     })
 }
 

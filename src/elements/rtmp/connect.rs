@@ -190,13 +190,17 @@ impl Settings {
     ///
     /// # Errors
     /// It cannot be had; `None` where the wait was interrupted.
-    pub(super) fn swf(&self, interrupt: &Interrupt) -> Result<Option<SwfHash>, Option<Failure>> {
+    pub(super) fn swf(
+        &self,
+        role: Role,
+        interrupt: &Interrupt,
+    ) -> Result<Option<SwfHash>, Option<Failure>> {
         let Some(url) = self.swf_url.as_deref().filter(|_| *self.swf_verify) else {
             return Ok(None);
         };
         let tls = self.client_tls(None);
         let file = fetch_swf(url, &tls, interrupt, *self.timeout, limits::SWF_FETCH)
-            .map_err(|error| Failure::net(Role::Source, &error))?;
+            .map_err(|error| Failure::net(role, &error))?;
         let hash = hash_swf(&file).map_err(|error| {
             Failure::settings(&format!(
                 "The file at swf-url cannot be verified with: {error}."

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     net::{self, NetError, connection::ConnectionError, porter::ClaimError, tls::ValidationFlags},
-    protocol::rtmp::session::{SessionError, Stage},
+    protocol::rtmp::session::{SessionError, Stage, Status},
 };
 
 /// One error, ready to post.
@@ -61,14 +61,13 @@ impl Failure {
     pub(super) fn connection(role: Role, error: &ConnectionError) -> Option<Self> {
         match error {
             ConnectionError::Net(error) => Self::net(role, error),
-            ConnectionError::Session(error) => Some(Self::session(role, error)),
+            ConnectionError::Session { stage, error } => Some(Self::session(role, *stage, error)),
+            ConnectionError::Dismissed { stage, status } => {
+                Some(Self::refused(role, *stage, status))
+            }
             ConnectionError::Closed { stage, .. } => {
-                let code = if *stage >= Stage::Running {
-                    running(role)
-                } else {
-                    opening(role)
-                };
-                Some(Self::new(code, sentence(error), stage_name(*stage)))
+                let code = broken(role, *stage);
+                Some(Self::new(code, sentence(error), stage_name(role, *stage)))
             }
             ConnectionError::Stalled { .. } => {
                 Some(Self::new(running(role), sentence(error), "stream"))
@@ -81,27 +80,20 @@ impl Failure {
         }
     }
 
-    fn session(role: Role, error: &SessionError) -> Self {
+    fn session(role: Role, stage: Stage, error: &SessionError) -> Self {
         let (code, stage) = match error {
-            SessionError::Refused(status) => {
-                let command = match role {
-                    Role::Source => "play",
-                    Role::Sink => "publish",
-                };
-                return Self::refused(role, command, &status.code, &status.description);
-            }
-            SessionError::NotAuthorized(_) => (ResourceError::NotAuthorized, "connect"),
-            SessionError::Timeout(stage) if *stage < Stage::Running => {
-                (opening(role), stage_name(*stage))
-            }
-            SessionError::Handshake(_) => (opening(role), "handshake"),
-            _ => (running(role), "stream"),
+            SessionError::Refused(status) => return Self::refused(role, stage, status),
+            SessionError::NotAuthorized(_) => (ResourceError::NotAuthorized, stage),
+            // Commands may go out before the last of the handshake has come in.
+            SessionError::Handshake(_) => (opening(role), Stage::Handshake),
+            _ => (broken(role, stage), stage),
         };
         let advice = match error {
             SessionError::Timeout(Stage::Handshake) => Some("check that it is an RTMP server"),
             _ => None,
         };
-        Self::new(code, with_advice(sentence(error), advice), stage)
+        let sentence = with_advice(sentence(error), advice);
+        Self::new(code, sentence, stage_name(role, stage))
     }
 
     /// The place to listen at is taken or cannot be had.
@@ -138,10 +130,10 @@ impl Failure {
         }
     }
 
-    /// The server answered the command `stage` with an error status. The texts are the server's: of
-    /// control characters and length only what a log can bear remains.
-    pub(super) fn refused(role: Role, stage: &'static str, code: &str, description: &str) -> Self {
-        let (resource, advice) = match code {
+    /// The server said no at this stage. The texts are the server's: of control characters and length
+    /// only what a log can bear remains.
+    fn refused(role: Role, stage: Stage, status: &Status) -> Self {
+        let (resource, advice) = match status.code.as_str() {
             "NetStream.Play.StreamNotFound" => (
                 ResourceError::NotFound,
                 "The server has no such stream, check its name and that somebody publishes it",
@@ -162,20 +154,27 @@ impl Failure {
                 ResourceError::NotAuthorized,
                 "The server does not allow this, check stream name, user name and password",
             ),
-            "NetConnection.Connect.Rejected" if wants_authentication(description) => (
+            "NetConnection.Connect.Rejected" if wants_authentication(&status.description) => (
                 ResourceError::NotAuthorized,
                 "The server wants authentication, check username, password and authmod",
             ),
+            _ if stage >= Stage::Running => (running(role), "The server ended the stream"),
             _ => (
                 opening(role),
                 "The server refuses, check application and stream name",
             ),
         };
+        let (code, description) = (bearable(&status.code), bearable(&status.description));
+        let words = match (code.as_str(), description.as_str()) {
+            ("", "") => "it does not say why".to_owned(),
+            (words, "") | ("", words) => words.to_owned(),
+            (code, description) => format!("{code}: {description}"),
+        };
         Self {
             code: resource,
-            sentence: format!("{advice} ({}: {}).", bearable(code), bearable(description)),
-            stage,
-            server_code: Some(bearable(code)),
+            sentence: format!("{advice} ({words})."),
+            stage: stage_name(role, stage),
+            server_code: Some(code).filter(|code| !code.is_empty()),
         }
     }
 
@@ -237,13 +236,24 @@ fn running(role: Role) -> ResourceError {
     }
 }
 
-fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Handshake => "handshake",
-        Stage::Connect => "connect",
-        Stage::CreateStream => "createStream",
-        Stage::Start => "start",
-        Stage::Running | Stage::Stopped => "stream",
+/// The code of a connection that came this far.
+fn broken(role: Role, stage: Stage) -> ResourceError {
+    if stage >= Stage::Running {
+        running(role)
+    } else {
+        opening(role)
+    }
+}
+
+/// The command that was awaited an answer to, where it was one.
+fn stage_name(role: Role, stage: Stage) -> &'static str {
+    match (stage, role) {
+        (Stage::Handshake, _) => "handshake",
+        (Stage::Connect, _) => "connect",
+        (Stage::CreateStream, _) => "createStream",
+        (Stage::Start, Role::Source) => "play",
+        (Stage::Start, Role::Sink) => "publish",
+        (Stage::Running | Stage::Stopped, _) => "stream",
     }
 }
 
@@ -270,6 +280,15 @@ fn bearable(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn refused(role: Role, stage: Stage, code: &str, description: &str) -> Failure {
+        let status = Status {
+            level: "error".into(),
+            code: code.into(),
+            description: description.into(),
+        };
+        Failure::refused(role, stage, &status)
+    }
+
     #[test]
     fn a_refusal_has_a_code_to_act_on() {
         for (code, description, expected) in [
@@ -287,17 +306,55 @@ mod tests {
             ),
             ("", "", ResourceError::OpenWrite),
         ] {
-            let failure = Failure::refused(Role::Sink, "publish", code, description);
+            let failure = refused(Role::Sink, Stage::Start, code, description);
             assert_eq!(failure.code, expected, "{code} {description}");
         }
-        let failure = Failure::refused(Role::Source, "play", "x", "");
+        let failure = refused(Role::Source, Stage::Start, "x", "");
         assert_eq!(failure.code, ResourceError::OpenRead);
+        let failure = refused(Role::Source, Stage::Running, "x", "");
+        assert_eq!(failure.code, ResourceError::Read);
+    }
+
+    #[test]
+    fn what_is_broken_has_the_code_and_name_of_its_stage() {
+        use ResourceError::{OpenRead, OpenWrite, Read, Write};
+        for (stage, source, sink) in [
+            (
+                Stage::Handshake,
+                (OpenRead, "handshake"),
+                (OpenWrite, "handshake"),
+            ),
+            (
+                Stage::Connect,
+                (OpenRead, "connect"),
+                (OpenWrite, "connect"),
+            ),
+            (
+                Stage::CreateStream,
+                (OpenRead, "createStream"),
+                (OpenWrite, "createStream"),
+            ),
+            (Stage::Start, (OpenRead, "play"), (OpenWrite, "publish")),
+            (Stage::Running, (Read, "stream"), (Write, "stream")),
+        ] {
+            for (role, expected) in [(Role::Source, source), (Role::Sink, sink)] {
+                for error in [
+                    SessionError::NotReading,
+                    SessionError::Timeout(stage),
+                    SessionError::Refused(Status::default()),
+                ] {
+                    let error = ConnectionError::Session { stage, error };
+                    let failure = Failure::connection(role, &error).unwrap();
+                    assert_eq!((failure.code, failure.stage), expected, "{error:?}");
+                }
+            }
+        }
     }
 
     #[test]
     fn a_server_cannot_write_the_log() {
         let text = "a\nb\u{1b}[31m".repeat(1000);
-        let failure = Failure::refused(Role::Source, "play", &text, &text);
+        let failure = refused(Role::Source, Stage::Start, &text, &text);
         assert!(!failure.sentence.contains(char::is_control));
         assert!(failure.sentence.len() < 1000);
     }

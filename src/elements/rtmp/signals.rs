@@ -12,8 +12,11 @@ use glib::{prelude::*, subclass::Signal};
  *
  * Asks whether to go on with a server whose certificate failed, as rtspsrc and souphttpsrc do. The
  * TLS library below is not GIO's, therefore the certificate comes as text, which
- * g_tls_certificate_new_from_pem() and every other library reads. Emitted from the thread that
- * connects.
+ * g_tls_certificate_new_from_pem() and every other library reads.
+ *
+ * The handler must answer without waiting, for a person or for anything else. rtmpsrc emits the
+ * signal from its streaming thread, but rtmpsink from a thread that it shares with every other
+ * rtmpsink and listener of the process: all of them stand still until the handler returns.
  *
  * Returns: %TRUE to go on. Without a handler, or if all return %FALSE, an error is posted.
  */

@@ -28,7 +28,7 @@ use crate::{
         connection::ConnectionError,
         interrupt::Interrupt,
         publisher::{Overflow, Publisher, PublisherConfig, PushError},
-        queue::QueueLimits,
+        queue::{Loss, QueueLimits},
     },
     protocol::{
         flv::{FlvError, Tag},
@@ -111,7 +111,7 @@ impl RtmpSink {
     /// Begins to connect; waits for nothing but a SWF file that has to be verified.
     fn connect(&self) -> Result<Arc<Publisher>, Option<Failure>> {
         let settings = self.with_settings(|settings| settings.clone());
-        let swf = settings.swf(&self.interrupt)?;
+        let swf = settings.swf(Role::Sink, &self.interrupt)?;
         let target = settings.target(self.obj().upcast_ref())?;
         let config = settings.client_config(Role::Sink, swf)?;
         gst::info!(CAT, imp = self, "Connecting to {}", settings.location());
@@ -176,10 +176,15 @@ impl RtmpSink {
         overflow: Overflow,
     ) -> Result<(), gst::FlowError> {
         let timestamp = tag.timestamp();
-        let dropped = self.through_pauses(|| publisher.push(tag.clone(), overflow))?;
-        match dropped {
-            0 => *lock(&self.media_timestamp) = Some(timestamp),
-            dropped => self.overflowed(publisher, dropped),
+        let loss = self.through_pauses(|| publisher.push(tag.clone(), overflow))?;
+        *lock(&self.media_timestamp) = Some(timestamp);
+        match loss {
+            None => {}
+            Some(Loss::Cut(dropped)) => {
+                self.report_dropped(publisher, dropped);
+                self.ask_for_less();
+            }
+            Some(Loss::Resumed(dropped)) => self.report_dropped(publisher, dropped),
         }
         Ok(())
     }
@@ -208,9 +213,8 @@ impl RtmpSink {
         self.obj().wait_preroll().map(|_| ())
     }
 
-    /// The network is slower than the encoder: tells the application, asks the encoder for less and
-    /// for a key frame to go on from.
-    fn overflowed(&self, publisher: &Publisher, dropped: usize) {
+    /// Tells the application what a slow network has cost.
+    fn report_dropped(&self, publisher: &Publisher, dropped: u64) {
         let stats = publisher.stats();
         let obj = self.obj();
         gst::warning!(
@@ -220,10 +224,15 @@ impl RtmpSink {
             stats.dropped
         );
         let structure = gst::Structure::builder("rtmp-dropped")
-            .field("tags", dropped as u64)
+            .field("tags", dropped)
             .field("total", stats.dropped)
             .build();
         let _ = obj.post_message(gst::message::Element::builder(structure).src(&*obj).build());
+    }
+
+    /// The network is slower than the encoder: asks it for less, and for a key frame to go on from.
+    fn ask_for_less(&self) {
+        let obj = self.obj();
         let pad = obj.sink_pad();
         let running_time = obj.current_running_time();
         let jitter = running_time.unwrap_or_default().nseconds() as i64;

@@ -253,7 +253,7 @@ impl Stream {
         let text = format!("Connecting to {}", *self.settings.host);
         self.progress.begin(element.upcast_ref(), &text);
         self.board.notes().stats.state = State::Connecting;
-        let swf = self.settings.swf(&self.interrupt)?;
+        let swf = self.settings.swf(Role::Source, &self.interrupt)?;
         let target = self.settings.target(element.upcast_ref())?;
         let config = self.settings.client_config(Role::Source, swf)?;
         Receiver::call(target, config, self.interrupt.clone()).map_err(no_receiver)
@@ -401,6 +401,13 @@ impl Stream {
                 truncated: false,
             } if self.running && !strict => {
                 gst::info!(CAT, obj = element, "The server closed the connection");
+                self.close();
+                Err(Halt::Ended)
+            }
+            ConnectionError::Dismissed { status, .. }
+                if self.running && !strict && !status.is_error() =>
+            {
+                gst::info!(CAT, obj = element, "Closed by the server: {status:?}");
                 self.close();
                 Err(Halt::Ended)
             }
