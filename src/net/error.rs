@@ -92,7 +92,7 @@ pub enum NetError {
     Tls {
         /// One sentence that names the reason.
         reason: String,
-        /// What is wrong with the peer's certificate, or `GENERIC_ERROR` if ours is missing or was
+        /// What is wrong with the peer's certificate, of what is checked, or `GENERIC_ERROR` if ours is missing or was
         /// refused; empty if something else failed.
         flags: ValidationFlags,
     },

@@ -199,6 +199,15 @@ impl Receiver {
         }
     }
 
+    /// Closes the connection of a listener's publisher, so that the next one may come.
+    pub fn dismiss(&mut self) {
+        if let Side::Listener { claim, guest } = &mut self.side
+            && guest.take().is_some()
+        {
+            claim.release();
+        }
+    }
+
     /// Says goodbye as far as that takes no waiting.
     pub fn close(mut self) {
         if let Side::Caller(connection) = &mut self.side {

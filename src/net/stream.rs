@@ -28,6 +28,10 @@ use socket2::{SockRef, TcpKeepalive};
 /// Elsewhere a poll may be rearmed only by a call that would block.
 const SHORT_IS_EMPTY: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
+/// Silence after which the kernel asks whether the peer is still there. With the probes that Linux
+/// sends, a peer that vanished is found out after a minute.
+const PROBE: Duration = Duration::from_secs(20);
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Stream {
@@ -77,14 +81,19 @@ impl Stream {
     /// session writes whole messages, and a command that waits for the acknowledgement of the one
     /// before it costs a round trip.
     ///
+    /// Turns keep-alive on: who only reads would never learn that the peer lost power or network,
+    /// and a listener's place would stay taken by a publisher that is no more.
+    ///
     /// # Errors
     /// The system's.
     pub fn new(socket: TcpStream) -> io::Result<Self> {
         socket.set_nodelay(true)?;
-        Ok(Self {
+        let stream = Self {
             socket,
             ready: Ready::UNKNOWN,
-        })
+        };
+        stream.set_keepalive(PROBE, None)?;
+        Ok(stream)
     }
 
     /// Takes in what the poll reported for this socket.
@@ -454,11 +463,11 @@ mod tests {
     fn options_are_accepted() {
         let pair = Pair::new();
         assert!(pair.stream.socket.nodelay().unwrap());
+        assert!(SockRef::from(&pair.stream.socket).keepalive().unwrap());
         let seconds = Duration::from_secs;
         pair.stream
             .set_keepalive(seconds(20), Some(seconds(30)))
             .unwrap();
-        assert!(SockRef::from(&pair.stream.socket).keepalive().unwrap());
         if cfg!(target_os = "linux") {
             pair.stream.set_pacing_rate(1_000_000).unwrap();
             pair.stream.set_pacing_rate(u64::MAX).unwrap();

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use gst::prelude::*;
 use gstrtmp::elements::rtmp::Mode;
 
 use crate::{
@@ -62,6 +63,20 @@ fn a_server_that_is_none_is_an_error() {
         let player = Player::new(&server.url("x", "y")).set("timeout", 1u32);
         let (error, _) = player.play().error();
         assert!(error.is::<gst::ResourceError>(), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_start_is_one_error() {
+    for player in [
+        Player::new("rtmp://127.0.0.1:0/live/x"),
+        Player::new("rtmpt://127.0.0.1/live/x"),
+        Player::new("rtmp://127.0.0.1/live/x").set("extra-connect-args", "Q:1"),
+        Player::new("rtmps://127.0.0.1/live/x").set("mode", Mode::Listener),
+    ] {
+        let begun = player.pipeline.set_state(gst::State::Playing);
+        assert!(begun.is_err());
+        player.fails(gst::ResourceError::Settings);
     }
 }
 

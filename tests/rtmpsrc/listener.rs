@@ -88,6 +88,22 @@ fn one_publisher_follows_another() {
 }
 
 #[test]
+fn a_silent_publisher_makes_room_for_the_next() {
+    let player = listener()
+        .set("keep-listening", true)
+        .set("idle-timeout", 1u32)
+        .play();
+    let url = url(&player);
+    let publisher = ffmpeg_publish(&media::h264_aac(), &url, Pace::RealTime);
+    player.told("rtmp-caller-added");
+    publisher.freeze();
+    player.told("rtmp-caller-removed");
+    ffmpeg_publish(&media::audio_only(), &url, Pace::Fast).succeed(PATIENCE);
+    player.told("rtmp-caller-added");
+    player.told("rtmp-caller-removed");
+}
+
+#[test]
 fn two_cannot_have_one_place() {
     let first = listener().play();
     let url = url(&first);

@@ -119,7 +119,16 @@ impl Process {
     /// Asks the process to end, as Ctrl+C does, so that it finishes its files.
     pub fn interrupt(&self) {
         // The shell's own: a bare machine has no other.
-        let kill = format!("kill -INT {}", self.child.id());
+        self.signal("INT");
+    }
+
+    /// Lets it do nothing more, as if its machine had lost power.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status();
         assert!(sent.expect("kill").success(), "{} is gone", self.line);
     }

@@ -3,6 +3,8 @@
 //! What went wrong, as it goes on the bus: a code that a program can act on, one sentence that a
 //! person can act on, and the facts in a structure.
 
+use std::io::ErrorKind;
+
 use gst::ResourceError;
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     settings::{Role, Settings},
 };
 use crate::{
-    net::{self, NetError, connection::ConnectionError, porter::ClaimError},
+    net::{self, NetError, connection::ConnectionError, porter::ClaimError, tls::ValidationFlags},
     protocol::rtmp::session::{SessionError, Stage, Status},
 };
 
@@ -51,7 +53,8 @@ impl Failure {
             _ => opening(role),
         };
         let stage = error.stage().map_or("settings", net::Stage::name);
-        Some(Self::new(code, sentence(error), stage))
+        let sentence = with_advice(sentence(error), net_advice(error));
+        Some(Self::new(code, sentence, stage))
     }
 
     /// The connection failed; `None` where it was only interrupted.
@@ -85,19 +88,37 @@ impl Failure {
             SessionError::Handshake(_) => (opening(role), Stage::Handshake),
             _ => (broken(role, stage), stage),
         };
-        Self::new(code, sentence(error), stage_name(role, stage))
+        let advice = match error {
+            SessionError::Timeout(Stage::Handshake) => Some("check that it is an RTMP server"),
+            _ => None,
+        };
+        let sentence = with_advice(sentence(error), advice);
+        Self::new(code, sentence, stage_name(role, stage))
     }
 
     /// The place to listen at is taken or cannot be had.
     pub(super) fn claim(error: &ClaimError) -> Self {
         let code = match error {
             ClaimError::Taken { .. } => ResourceError::Busy,
-            ClaimError::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            ClaimError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse => {
                 ResourceError::Busy
             }
             ClaimError::Listen { .. } => ResourceError::OpenRead,
         };
-        Self::new(code, sentence(error), "listen")
+        let advice = match error {
+            ClaimError::Taken { .. } => Some("give one of them another stream name or port"),
+            ClaimError::Listen { source, .. } => match source.kind() {
+                ErrorKind::AddrInUse => {
+                    Some("stop the program that listens there or set another port")
+                }
+                ErrorKind::AddrNotAvailable => {
+                    Some("set an address of this machine as the host, or 0.0.0.0 for all of them")
+                }
+                ErrorKind::PermissionDenied => Some("set a port of 1024 or above"),
+                _ => None,
+            },
+        };
+        Self::new(code, with_advice(sentence(error), advice), "listen")
     }
 
     fn new(code: ResourceError, sentence: String, stage: &'static str) -> Self {
@@ -175,6 +196,35 @@ impl Failure {
             .field("stage", self.stage)
             .field_if_some("server-code", self.server_code.as_deref())
             .build()
+    }
+}
+
+/// What to do about it, where the reason alone does not say so.
+fn net_advice(error: &NetError) -> Option<&'static str> {
+    match error {
+        NetError::Tls { flags, .. } if flags.contains(ValidationFlags::UNKNOWN_CA) => {
+            Some("if you trust it, name it or its authority in tls-ca-file")
+        }
+        NetError::Tls { flags, .. } if flags.contains(ValidationFlags::BAD_IDENTITY) => {
+            Some("use a name that it is for, in the location or as tls-server-name")
+        }
+        NetError::Tls { flags, .. } if flags.contains(ValidationFlags::EXPIRED) => {
+            Some("the server needs a new one")
+        }
+        NetError::Timeout { stage, .. } => match stage {
+            net::Stage::Connect => Some("check host, port and firewall"),
+            net::Stage::Tls => Some("check that the server speaks TLS on this port"),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A sentence that goes on with what to do.
+fn with_advice(sentence: String, advice: Option<&str>) -> String {
+    match advice {
+        None => sentence,
+        Some(advice) => format!("{}; {advice}.", sentence.trim_end_matches('.')),
     }
 }
 

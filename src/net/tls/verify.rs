@@ -98,7 +98,7 @@ impl ServerCertVerifier for Verifier {
         }
         let refused = Refused {
             reason,
-            flags: found.flags,
+            flags: found.flags & self.flags,
         };
         Err(Error::InvalidCertificate(CertificateError::Other(
             OtherError(Arc::new(refused)),

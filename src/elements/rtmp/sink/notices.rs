@@ -99,7 +99,7 @@ impl Notices {
                     progress(
                         element.upcast_ref(),
                         gst::ProgressType::Error,
-                        &error.to_string(),
+                        "The connection failed",
                     );
                 }
                 element.imp().fail_connection(&error);

@@ -109,6 +109,7 @@ impl Stream {
         board: Arc<Board>,
         live: bool,
     ) -> Self {
+        let latency = settings.latency.try_into().unwrap_or_default();
         Self {
             settings,
             interrupt,
@@ -119,7 +120,7 @@ impl Stream {
             guest: None,
             guests: 0,
             progress: Progress::default(),
-            timeline: Timeline::new(live),
+            timeline: Timeline::new(live, latency),
             held: Vec::new(),
             follows: false,
             shift: 0,
@@ -318,7 +319,13 @@ impl Stream {
             Received::Idle => {
                 let idle = self.settings.idle_timeout;
                 gst::info!(CAT, obj = element, "Nothing came for {idle:?}");
-                return Err(Halt::Ended);
+                if self.settings.mode == Mode::Caller {
+                    return Err(Halt::Ended);
+                }
+                if let Some(receiver) = &mut self.receiver {
+                    receiver.dismiss();
+                }
+                return self.left(element);
             }
         }
         Ok(())

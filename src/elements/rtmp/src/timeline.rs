@@ -20,6 +20,14 @@ const BACK: u64 = 500;
 /// The same of a recording that begins in the middle, which waits that long. In ms.
 const BACK_RECORDED: u64 = 100;
 
+/// How long live tags are late by about the same before that is taken for the stream's new place:
+/// who only makes up for a stall comes nearer meanwhile.
+const BEHIND: ClockTime = ClockTime::from_seconds(2);
+/// Lateness that falls by this much is being made up for, and less than this is none: arrivals vary.
+const NEARER: ClockTime = ClockTime::from_mseconds(100);
+/// How often a live stream's place is compared with the clock, in ms of its own time.
+const COMPARE: u64 = 100;
+
 /// Tags whose times belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
@@ -52,6 +60,12 @@ pub(super) struct Place {
 pub(super) struct Timeline {
     /// Whether tags are in time when they arrive; others are when the pipeline is ready for them.
     live: bool,
+    /// How late live tags may be for the pipeline to show them in time.
+    latency: ClockTime,
+    /// Since when tags are late, and by how much they were then.
+    late: Option<(ClockTime, ClockTime)>,
+    /// DTS at the last comparison with the clock, ms.
+    compared: u64,
     latest: Option<Point>,
     sound: Option<Point>,
     picture: Option<Point>,
@@ -84,9 +98,11 @@ impl Point {
 }
 
 impl Timeline {
-    pub(super) fn new(live: bool) -> Self {
+    /// `latency` is what the pipeline was told to make up for.
+    pub(super) fn new(live: bool, latency: ClockTime) -> Self {
         Self {
             live,
+            latency: latency.max(NEARER),
             ..Self::default()
         }
     }
@@ -112,6 +128,7 @@ impl Timeline {
         self.furthest = base;
         self.sought = Some(self.start);
         self.cut = false;
+        self.late = None;
     }
 
     /// What follows is not what was sought.
@@ -176,6 +193,14 @@ impl Timeline {
                     return self.put(lane, wire, dts, Some(anchor));
                 }
             }
+            _ if self.live && dts >= self.compared + COMPARE => {
+                self.compared = dts;
+                let now = now();
+                if self.fell_behind(dts, now) {
+                    let anchor = self.anchor(dts, || now);
+                    return self.put(lane, wire, dts, Some(anchor));
+                }
+            }
             _ => {}
         }
         self.put(lane, wire, dts, None)
@@ -196,6 +221,23 @@ impl Timeline {
         }
     }
 
+    /// Whether live tags have come too late for so long that they always will: the publisher paused,
+    /// or its clock is slower. Sinks would show nothing ever again.
+    fn fell_behind(&mut self, dts: u64, now: ClockTime) -> bool {
+        let lateness = now.saturating_sub(self.running(dts));
+        if lateness <= self.latency {
+            self.late = None;
+            return false;
+        }
+        match self.late {
+            Some((since, then)) if lateness + NEARER > then => now.saturating_sub(since) >= BEHIND,
+            _ => {
+                self.late = Some((now, lateness));
+                false
+            }
+        }
+    }
+
     fn anchor(&mut self, dts: u64, now: impl FnOnce() -> ClockTime) -> Anchor {
         let (back, at) = if self.live {
             let at = self.furthest.max(now());
@@ -207,6 +249,8 @@ impl Timeline {
             (if first { dts } else { BACK_RECORDED.min(dts) }, at)
         };
         self.start = dts - back;
+        self.late = None;
+        self.compared = dts;
         self.base = if self.live {
             at - ClockTime::from_mseconds(back)
         } else {
@@ -244,7 +288,7 @@ mod tests {
 
     #[test]
     fn the_wire_wraps_and_the_dts_does_not() {
-        let mut timeline = Timeline::new(false);
+        let mut timeline = Timeline::new(false, ms(100));
         let wires = [
             (0x7fff_ffff, true),
             (0x8000_0001, false),
@@ -266,7 +310,7 @@ mod tests {
 
     #[test]
     fn loose_interleaving_is_no_step() {
-        let mut timeline = Timeline::new(true);
+        let mut timeline = Timeline::new(true, ms(100));
         for (lane, wire) in [
             (Lane::Sound, 10_000),
             (Lane::Picture, 7_000),
@@ -282,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_step_back_goes_on_where_it_was_and_when_it_is() {
-        let mut timeline = Timeline::new(true);
+        let mut timeline = Timeline::new(true, ms(100));
         let place = timeline.place(Lane::Picture, 60_000, || ms(100));
         let anchor = place.anchor.unwrap();
         assert_eq!((anchor.start, anchor.base), (ms(59_900), ms(0)));
@@ -297,7 +341,7 @@ mod tests {
 
     #[test]
     fn running_time_never_goes_back() {
-        let mut timeline = Timeline::new(true);
+        let mut timeline = Timeline::new(true, ms(100));
         timeline.place(Lane::Picture, 0, || ms(0));
         timeline.place(Lane::Picture, 3_000, || ms(0));
         let anchor = timeline
@@ -309,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_a_step_only_when_it_is_ahead_of_the_clock() {
-        let mut timeline = Timeline::new(true);
+        let mut timeline = Timeline::new(true, ms(100));
         timeline.place(Lane::Picture, 0, || ms(0));
         let silence = timeline.place(Lane::Picture, 60_000, || ms(60_000));
         assert_eq!(silence.anchor, None);
@@ -317,14 +361,48 @@ mod tests {
         assert_eq!(step.anchor.unwrap().base + ms(500), ms(60_040));
         // A burst: faster than real time, but without a gap.
         for wire in (600_040..700_000).step_by(40) {
-            let place = timeline.place(Lane::Picture, wire, || unreachable!());
+            let place = timeline.place(Lane::Picture, wire, || ms(60_040));
             assert_eq!(place.anchor, None);
         }
     }
 
+    /// Places pictures 40 ms apart, each this much after its time, and counts anchors.
+    fn late(
+        timeline: &mut Timeline,
+        wires: std::ops::Range<u32>,
+        by: impl Fn(u32) -> u64,
+    ) -> usize {
+        wires
+            .step_by(40)
+            .map(|wire| timeline.place(Lane::Picture, wire, || ms(u64::from(wire) + by(wire))))
+            .filter(|place| place.anchor.is_some())
+            .count()
+    }
+
+    #[test]
+    fn a_stream_that_fell_behind_is_anchored_anew() {
+        let mut timeline = Timeline::new(true, ms(100));
+        assert_eq!(late(&mut timeline, 0..10_000, |_| 0), 1);
+        assert_eq!(late(&mut timeline, 10_000..12_000, |_| 3_000), 0, "not yet");
+        assert_eq!(late(&mut timeline, 12_000..20_000, |_| 3_000), 1);
+        let place = timeline.place(Lane::Picture, 20_000, || ms(23_000));
+        assert_eq!(timeline.running(place.dts.mseconds()), ms(23_000));
+    }
+
+    #[test]
+    fn a_stream_that_makes_up_for_a_stall_is_left_alone() {
+        let mut timeline = Timeline::new(true, ms(100));
+        late(&mut timeline, 0..10_000, |_| 0);
+        // Ten seconds, made up for at twice the speed.
+        let lag = |wire: u32| u64::from(20_000u32.saturating_sub(wire / 2 + 5_000).min(10_000));
+        assert_eq!(late(&mut timeline, 10_000..40_000, lag), 0);
+        // Jitter within the latency.
+        assert_eq!(late(&mut timeline, 40_000..60_000, |_| 90), 0);
+    }
+
     #[test]
     fn what_goes_aside_moves_nothing() {
-        let mut timeline = Timeline::new(true);
+        let mut timeline = Timeline::new(true, ms(100));
         timeline.place(Lane::Picture, 90_000, || ms(0));
         assert_eq!(timeline.place(Lane::Aside, 0, || ms(0)).dts, ms(90_000));
         assert_eq!(
@@ -337,7 +415,7 @@ mod tests {
 
     #[test]
     fn another_stream_goes_on_behind_the_first() {
-        let mut timeline = Timeline::new(true);
+        let mut timeline = Timeline::new(true, ms(100));
         assert_eq!(timeline.resume(ms(0)), None);
         timeline.place(Lane::Picture, u32::MAX - 999, || ms(100));
         timeline.place(Lane::Picture, 0, || unreachable!());
@@ -351,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_seek_keeps_the_segment_it_was_given() {
-        let mut timeline = Timeline::new(false);
+        let mut timeline = Timeline::new(false, ms(100));
         timeline.place(Lane::Picture, 0, || ms(0));
         timeline.place(Lane::Picture, 9_000, || ms(0));
         timeline.seek(ms(3_000), ms(0));
@@ -365,7 +443,7 @@ mod tests {
     #[test]
     fn a_recording_begins_with_its_first_tag() {
         for (wire, start) in [(0, 0), (23, 0), (7_000, 6_900)] {
-            let mut timeline = Timeline::new(false);
+            let mut timeline = Timeline::new(false, ms(100));
             let place = timeline.place(Lane::Picture, wire, || unreachable!());
             let anchor = place.anchor.unwrap();
             assert_eq!((anchor.start, anchor.base), (ms(start), ms(0)));
