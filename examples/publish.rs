@@ -82,11 +82,11 @@ fn publish(url: &str) -> Result<(), String> {
     pictures.set_max_buffers(2);
     pictures.set_max_bytes(0);
     pictures.set_block(true);
-    let feeder = std::thread::spawn(move || feed(&pictures));
+    // Ends with the program: a pipeline that does not even start would not wake it.
+    std::thread::spawn(move || feed(&pictures));
 
     println!("Publishing to {url}; Ctrl-C ends it.");
     let outcome = common::run(&pipeline, |_| false);
-    let _ = feeder.join();
     println!("Ended.");
     outcome
 }

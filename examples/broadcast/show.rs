@@ -11,7 +11,7 @@ use std::{
 use gst::{MessageView, prelude::*};
 
 use crate::{
-    common::ctrl_c,
+    common::{self, ctrl_c},
     figures::{Figures, Second, quantile},
     options::Options,
     page,
@@ -75,8 +75,9 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 
 impl Show<'_> {
     fn play(&mut self) -> Result<(), String> {
-        // Why it fails, if it does, is on the bus.
-        let _ = self.receiver.set_state(gst::State::Playing);
+        if self.receiver.set_state(gst::State::Playing).is_err() {
+            return Err(common::why_not(&self.receiver));
+        }
         ctrl_c::watch();
         let half = self.options.duration.map(|span| self.start + span / 2);
         let mut half = half.filter(|_| self.options.interrupt);
@@ -171,7 +172,9 @@ impl Show<'_> {
 
     fn publish(&mut self) -> Result<(), String> {
         let publisher = pipelines::publisher(self.port, &self.figures)?;
-        let _ = publisher.set_state(gst::State::Playing);
+        if publisher.set_state(gst::State::Playing).is_err() {
+            return Err(common::why_not(&publisher));
+        }
         self.publisher = Some(publisher);
         Ok(())
     }

@@ -69,11 +69,21 @@ pub(crate) fn run(
         glib::ControlFlow::Continue
     });
 
-    // A failure to start is also told on the bus, and better.
     if pipeline.set_state(gst::State::Playing).is_err() {
-        eprintln!("The pipeline does not start.");
+        return Err(why_not(pipeline));
     }
     main_loop.run();
     let _ = pipeline.set_state(gst::State::Null);
     outcome.replace(Ok(()))
+}
+
+/// Stops a pipeline that did not start, and says why.
+pub(crate) fn why_not(pipeline: &gst::Pipeline) -> String {
+    let bus = pipeline.bus().expect("a pipeline has a bus");
+    let said = bus.pop_filtered(&[gst::MessageType::Error]);
+    let _ = pipeline.set_state(gst::State::Null);
+    match said.as_deref().map(gst::MessageRef::view) {
+        Some(MessageView::Error(error)) => error.error().to_string(),
+        _ => "The pipeline does not start; GST_DEBUG=3 says more.".to_owned(),
+    }
 }

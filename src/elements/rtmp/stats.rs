@@ -101,7 +101,8 @@ fn clock_time(span: Option<Duration>) -> Option<gst::ClockTime> {
  * stats:
  *
  * A structure `GstRtmpConnectionStats`. All times are GstClockTime, in nanoseconds, and
- * GST_CLOCK_TIME_NONE while unknown. After a reconnect the counters go on.
+ * GST_CLOCK_TIME_NONE while unknown. Bytes and windows are those of the present connection; tags, drops
+ * and reconnects go on from one to the next.
  *
  * | field | type | meaning |
  * |---|---|---|

@@ -52,6 +52,21 @@ pub const SWF_SIZE: u32 = 64 << 20;
 /// so half of that.
 pub const ACK_INTERVAL: u32 = 1_250_000;
 
+/// Fewest bytes received between two acknowledgements, however small a window the peer announces: one
+/// costs up to 16 bytes. Windows in the field are 64 KiB and more.
+pub const MIN_ACK_INTERVAL: u32 = 1024;
+
+/// Bytes that a client may send on while the application decides about what it asked for. Encoders
+/// that wait for no answer send their metadata and first frames.
+pub const UNDECIDED: usize = 4 << 20;
+
+/// Most sub-messages in an aggregate message. Servers put some ten into one; empty ones would make an
+/// event of every 15 bytes.
+pub const AGGREGATE: usize = 1 << 14;
+
+/// Letters of a peer's status that go into an error message.
+pub const STATUS_TEXT: usize = 512;
+
 /// Requests of ours that may wait for an answer.
 pub const PENDING_REQUESTS: usize = 64;
 

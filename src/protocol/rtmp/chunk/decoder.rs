@@ -168,6 +168,16 @@ impl Decoder {
         }
     }
 
+    /// Bytes of memory that unfinished messages and headers hold.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        let streams = self.small.iter().flatten().chain(self.large.values());
+        let partials = streams.clone().flat_map(|stream| &stream.partial);
+        partials.map(BytesMut::capacity).sum::<usize>()
+            + streams.count() * size_of::<ChunkStream>()
+            + self.held.capacity()
+    }
+
     /// Reads at most one chunk.
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkError> {
         if matches!(self.state, State::Header { .. }) && !self.header(input)? {
@@ -361,7 +371,7 @@ impl Decoder {
         if partial.is_empty() {
             // Memory comes for bytes that are here, or for as many as once came on this stream; of
             // all that comes before its bytes there is no more than what may be in flight.
-            let room = length.min(input.len().max(stream.proven));
+            let room = length.min(take.max(stream.proven));
             if reserved + room <= limit {
                 stream.reserved = room;
                 reserved += room;

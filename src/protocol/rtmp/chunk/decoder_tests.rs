@@ -269,6 +269,15 @@ fn claims_cost_nothing() {
 }
 
 #[test]
+fn claims_in_one_piece_cost_nothing() {
+    let mut decoder = decoder();
+    let claims = (2..64).flat_map(|csid| [header(csid, 0, 0xff_ffff, 9, 1), vec![0; 128]].concat());
+    let bytes = claims.collect::<Vec<_>>();
+    assert!(all(&mut decoder, &bytes).unwrap().is_empty());
+    assert!(decoder.held() < 4 * bytes.len(), "{}", decoder.held());
+}
+
+#[test]
 fn bytes_in_flight_are_bounded() {
     let mut decoder = Decoder::new(DecoderLimits {
         in_flight: 1000,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     ClientConfig, EndReason, LinkStats, PlayRange, Role, SessionError, Status,
-    link::{Link, into_tag, leading_string},
+    link::{Link, leading_string, normalise},
 };
 use crate::protocol::{
     flv::{Tag, TagKind},
@@ -40,6 +40,8 @@ pub struct ClientSession {
     seeking: bool,
     /// The answer to the first `play`, while a second one is tried.
     not_found: Option<Status>,
+    /// Pauses that the server may still answer with a Stream EOF.
+    pauses: u32,
     /// Time of the last tag: where a recording is.
     position: u32,
     swf_key: [u8; 32],
@@ -113,6 +115,8 @@ pub enum ClientEvent {
 enum Request {
     Connect,
     CreateStream,
+    /// The answer is a status; but a no may come as `_error`.
+    Publish,
     /// Servers answer these as they like, errors included, and nothing hangs on it.
     Courtesy,
 }
@@ -135,11 +139,28 @@ impl ClientSession {
             stream_id: 0,
             seeking: false,
             not_found: None,
+            pauses: 0,
             position: 0,
             swf_key: [0; 32],
             seed,
             events: VecDeque::new(),
         }
+    }
+
+    /// A session whose handshake is over.
+    #[cfg(test)]
+    pub(super) fn past_handshake(config: ClientConfig, now: Instant) -> Self {
+        let mut session = Self::new(config, now, [1; 32]);
+        session.handshake = None;
+        session.handshake_out = Transmit::default();
+        session.connect(now);
+        session
+    }
+
+    /// Bytes of memory that what was received and not handed on holds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.link.held()
     }
 
     /// How far the connection has come.
@@ -241,6 +262,7 @@ impl ClientSession {
         if !self.is_playing() {
             return;
         }
+        self.pauses = self.pauses.saturating_add(pause.into());
         let arguments = vec![Value::Boolean(pause), Value::Number(position.into())];
         self.link
             .send_command(self.stream_id, &Command::new("pause", 0.0, arguments));
@@ -352,13 +374,19 @@ impl ClientSession {
     fn message(&mut self, now: Instant, message: Message) -> Result<(), SessionError> {
         match message.type_id {
             type_id::AUDIO | type_id::VIDEO | type_id::DATA | type_id::DATA_AMF3 => {
-                if let Some(tag) = into_tag(message) {
+                if let Some(tag) = message.into_tag().and_then(normalise) {
                     self.media(now, tag);
                 }
             }
             type_id::AGGREGATE => {
-                for tag in Aggregate::new(message.timestamp, message.payload()) {
-                    self.media(now, tag?);
+                let mut tags = Aggregate::new(message.timestamp, message.payload());
+                for tag in tags.by_ref().take(limits::AGGREGATE) {
+                    if let Some(tag) = normalise(tag?) {
+                        self.media(now, tag);
+                    }
+                }
+                if tags.next().is_some() {
+                    return Err(SessionError::TooMuch("messages in an aggregate"));
                 }
             }
             type_id::COMMAND | type_id::COMMAND_AMF3 => {
@@ -402,8 +430,13 @@ impl ClientSession {
 
     fn user_control(&mut self, event: UserControl) {
         match event {
+            UserControl::StreamBegin(id) if id == self.stream_id => self.pauses = 0,
             UserControl::StreamIsRecorded(_) => {
                 self.events.push_back(ClientEvent::StreamIsRecorded);
+            }
+            // Flash Media Server ends a stream that pauses, and begins it again when it goes on.
+            UserControl::StreamEof(id) if id == self.stream_id && self.pauses > 0 => {
+                self.pauses -= 1;
             }
             UserControl::StreamEof(id)
                 if id == self.stream_id && self.stage == Stage::Running && !self.seeking =>
@@ -494,12 +527,17 @@ impl ClientSession {
                 self.connected(now, command);
                 Ok(())
             }
-            Request::CreateStream if refused => Err(SessionError::Refused(status)),
+            Request::CreateStream | Request::Publish if refused => {
+                Err(SessionError::Refused(status))
+            }
+            Request::Publish => Ok(()),
             Request::CreateStream => {
                 let id = command
                     .arguments
                     .first()
                     .and_then(Value::as_number)
+                    // Without the null of a command object, the number stands in its place.
+                    .or(command.object.as_number())
                     .unwrap_or(1.0);
                 // `as` saturates and turns NaN into 0: no number a server sends can do harm.
                 self.stream_id = id as u32;
@@ -571,7 +609,7 @@ impl ClientSession {
         match self.config.role.clone() {
             Role::Publish { .. } => {
                 let name = Value::String(self.config.stream.clone());
-                let transaction = self.transaction(Request::Courtesy);
+                let transaction = self.transaction(Request::Publish);
                 let command = Command::new("publish", transaction, vec![name, "live".into()]);
                 self.link.send_command(self.stream_id, &command);
             }
@@ -639,7 +677,11 @@ impl ClientSession {
                 self.events.push_back(ClientEvent::Closed(status));
                 return Ok(());
             }
-            "NetStream.Publish.Start" | "NetStream.Play.Start" if self.stage == Stage::Start => {
+            // A live stream whose publisher comes after its player starts with the notice of that, for
+            // some servers.
+            "NetStream.Publish.Start" | "NetStream.Play.Start" | "NetStream.Play.PublishNotify"
+                if self.stage == Stage::Start =>
+            {
                 self.enter(now, Stage::Running);
                 return Ok(());
             }
@@ -677,8 +719,11 @@ impl ClientSession {
                     .push_back(ClientEvent::End(EndReason::Unpublished));
                 return Ok(());
             }
+            "NetStream.Unpause.Notify" => self.pauses = 0,
             // Nobody asked.
             code if code.starts_with("NetStream.Seek.") => {}
+            // One of the courtesies is unknown to the server.
+            code if code.starts_with("NetConnection.Call.") => {}
             // Recording is the server's own affair.
             code if code.starts_with("NetStream.Record.") => {}
             _ if status.is_error() && self.stage < Stage::Stopped => {

@@ -21,6 +21,9 @@ const CSID_COMMAND: u32 = 3;
 /// Chunk stream of commands on a message stream, as librtmp and FFmpeg have it.
 const CSID_STREAM_COMMAND: u32 = 8;
 
+/// Bytes of C0, C1 and C2, which some peers count as received and others do not.
+const HANDSHAKE: u64 = 1 + 2 * 1536;
+
 const SET_DATA_FRAME: &str = "@setDataFrame";
 
 /// What client and server share behind the handshake: chunks both ways, acknowledgements and pings.
@@ -39,7 +42,7 @@ pub(super) struct Link {
     own_window: Option<u32>,
     /// The last hard limit of Set Peer Bandwidth.
     hard_limit: bool,
-    /// Bytes queued in answer to the peer since `out` was last empty.
+    /// Bytes queued in answer to the peer that may still be in `out`.
     answers: usize,
     /// How long `out` was when they were last counted.
     counted: usize,
@@ -84,6 +87,12 @@ impl Link {
         }
     }
 
+    /// Bytes of memory that what was received and not handed on holds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.decoder.held()
+    }
+
     pub(super) fn stats(&self) -> LinkStats {
         LinkStats {
             in_chunk_size: self.decoder.chunk_size() as u32,
@@ -100,9 +109,8 @@ impl Link {
     /// Begins to count answers; what is queued from here to the next [`receive`](Self::receive) is one.
     pub(super) fn listen(&mut self) {
         self.counted = self.out.len();
-        if self.out.is_empty() {
-            self.answers = 0;
-        }
+        // All else was read. A publisher's queue may not be empty for hours.
+        self.answers = self.answers.min(self.counted);
     }
 
     fn count_answers(&mut self) -> Result<(), SessionError> {
@@ -145,22 +153,30 @@ impl Link {
             Control::SetChunkSize(size) => self.decoder.set_chunk_size(size)?,
             Control::Abort(csid) => self.decoder.abort(csid),
             Control::Acknowledgement(sequence) => {
-                // The sequence number wraps at 2^32; Flash Player counts to 2^31 only (SRS#730), and
-                // a value that would go back is not believed.
+                // The sequence number wraps at 2^32; Flash Player's at 2^31 (SRS#730). A number that
+                // goes back, or further than what was sent, is not believed.
                 let step = sequence.wrapping_sub(self.peer_acknowledged as u32);
-                if step < 1 << 31 {
-                    self.peer_acknowledged += u64::from(step);
+                let step_of_flash = step & (u32::MAX >> 1);
+                let sent = self.queued - self.peer_acknowledged;
+                if let Some(step) = [step, step_of_flash]
+                    .into_iter()
+                    .map(u64::from)
+                    .find(|step| *step <= sent + HANDSHAKE)
+                {
+                    self.peer_acknowledged += step.min(sent);
                 }
             }
             Control::WindowAckSize(size) => self.peer_window = size,
+            // A window of nothing could only mean that this side is to be silent for ever.
+            Control::SetPeerBandwidth { window: 0, .. } => {}
             Control::SetPeerBandwidth { window, limit } => {
                 let hard = match limit {
                     LimitType::Hard => true,
                     LimitType::Dynamic => self.hard_limit,
                     LimitType::Soft | LimitType::Unknown(_) => false,
                 };
-                if limit == LimitType::Hard {
-                    self.hard_limit = true;
+                if let LimitType::Hard | LimitType::Soft = limit {
+                    self.hard_limit = hard;
                 }
                 let window = match self.own_window {
                     Some(own) if !hard => own.min(window),
@@ -176,7 +192,7 @@ impl Link {
     fn acknowledge(&mut self) {
         let window = match self.peer_window {
             0 => limits::ACK_INTERVAL,
-            window => (window / 2).clamp(1, limits::ACK_INTERVAL),
+            window => (window / 2).clamp(limits::MIN_ACK_INTERVAL, limits::ACK_INTERVAL),
         };
         if self.received - self.acknowledged >= u64::from(window) {
             self.acknowledged = self.received;
@@ -245,23 +261,23 @@ impl Link {
     }
 }
 
-/// A media or data message as the tag that goes downstream: without `@setDataFrame`, and AMF3 data in
-/// AMF0, which is what readers of FLV know.
-pub(super) fn into_tag(message: Message) -> Option<Tag> {
-    let timestamp = message.timestamp;
-    match message.type_id {
-        type_id::DATA if leading_string(message.payload()) == Some(SET_DATA_FRAME.as_bytes()) => {
-            let body = message.payload().get(3 + SET_DATA_FRAME.len()..)?;
+/// A tag as it goes downstream: metadata without `@setDataFrame`, and AMF3 data in AMF0, which is what
+/// readers of FLV know.
+pub(super) fn normalise(tag: Tag) -> Option<Tag> {
+    let timestamp = tag.timestamp();
+    match tag.kind() {
+        TagKind::Data if leading_string(tag.body()) == Some(SET_DATA_FRAME.as_bytes()) => {
+            let body = tag.body().get(3 + SET_DATA_FRAME.len()..)?;
             Tag::new(TagKind::Data, timestamp, body)
         }
-        type_id::DATA_AMF3 => {
-            let Some(values) = message
-                .payload()
-                .strip_prefix(&[0])
-                .and_then(|body| amf0::decode_all(body).ok())
+        TagKind::DataAmf3 => {
+            // The format byte is 0 for AMF0; some senders omit it, as in commands.
+            let body = tag.body();
+            let Some(values) = amf0::decode_all(body.strip_prefix(&[0]).unwrap_or(body))
+                .ok()
                 .filter(|values| !values.is_empty())
             else {
-                return message.into_tag();
+                return Some(tag);
             };
             let mut body = bytes::BytesMut::new();
             let marked = values.first().and_then(Value::as_str) == Some(SET_DATA_FRAME);
@@ -270,7 +286,7 @@ pub(super) fn into_tag(message: Message) -> Option<Tag> {
             }
             Tag::new(TagKind::Data, timestamp, &body)
         }
-        _ => message.into_tag(),
+        _ => Some(tag),
     }
 }
 
@@ -279,5 +295,71 @@ pub(super) fn leading_string(body: &[u8]) -> Option<&[u8]> {
     match body {
         [2, high, low, rest @ ..] => rest.get(..usize::from(u16::from_be_bytes([*high, *low]))),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_are_believed_of_what_was_sent() {
+        const HALF: u64 = 1 << 31;
+        for (what, queued, before, sequence, after) in [
+            ("forward", 1000, 0, 600, 600),
+            ("again", 1000, 600, 600, 600),
+            ("back", 1000, 600, 599, 600),
+            ("with the handshake", 1000, 600, 1000 + 3073, 1000),
+            ("what was never sent", 1000, 600, 1000 + 3074, 600),
+            ("far too much", 1000, 600, u32::MAX, 600),
+            ("past 2^32", 2 * HALF + 9, 2 * HALF - 9, 5, 2 * HALF + 5),
+            ("past 2^31", HALF + 9, HALF - 9, (1 << 31) + 5, HALF + 5),
+            ("from 2^31 to 0", HALF + 9, HALF - 9, 5, HALF + 5),
+            ("behind it", HALF + 99, HALF + 5, 50, HALF + 50),
+        ] {
+            let mut link = Link::new(DecoderLimits::default());
+            (link.queued, link.peer_acknowledged) = (queued, before);
+            link.control(Control::Acknowledgement(sequence)).unwrap();
+            assert_eq!(link.peer_acknowledged, after, "{what}");
+        }
+    }
+
+    #[test]
+    fn bandwidth_limits_are_followed_by_type() {
+        use LimitType::{Dynamic, Hard, Soft, Unknown};
+        for (limits, window) in [
+            (&[(0, Hard)][..], None),
+            (&[(0, Soft), (0, Dynamic), (0, Unknown(9))], None),
+            (&[(500, Dynamic)], Some(500)),
+            (&[(500, Hard), (900, Dynamic)], Some(900)),
+            (&[(500, Hard), (900, Soft)], Some(500)),
+            (&[(500, Hard), (400, Soft), (900, Dynamic)], Some(400)),
+            (&[(500, Unknown(3)), (900, Unknown(9))], Some(500)),
+        ] {
+            let mut link = Link::new(DecoderLimits::default());
+            for &(window, limit) in limits {
+                link.control(Control::SetPeerBandwidth { window, limit })
+                    .unwrap();
+            }
+            assert_eq!(link.own_window, window, "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn small_windows_do_not_multiply_what_comes() {
+        let mut link = Link::new(DecoderLimits::default());
+        link.control(Control::WindowAckSize(1)).unwrap();
+        // Messages of an unknown type and no length, a byte each but for the first.
+        let mut bytes = vec![3, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0];
+        bytes.extend([0xc3; 20_000]);
+        for mut piece in bytes.chunks(1) {
+            while link.receive(&mut piece).unwrap().is_some() {}
+        }
+        assert!(!link.out.is_empty());
+        assert!(
+            link.out.len() < bytes.len() / 50,
+            "{} bytes",
+            link.out.len()
+        );
     }
 }

@@ -56,8 +56,8 @@ pub enum SessionError {
     /// The peer did not answer in time.
     #[error("the other side did not answer in time ({0})")]
     Timeout(Stage),
-    /// A client opens more message streams, or asks for longer names, than this side takes.
-    #[error("the client asks for more than is allowed: {0}")]
+    /// The peer asks for more than a budget allows.
+    #[error("the other side asks for more than is allowed: {0}")]
     TooMuch(&'static str),
     /// The peer goes on asking and does not read what it is answered.
     #[error("the other side does not read the answers to what it asks")]

@@ -5,9 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::{Buf, BytesMut};
+
 use super::{
     LinkStats, SessionError, Stage,
-    link::{Link, into_tag},
+    link::{Link, normalise},
 };
 use crate::protocol::{
     flv::{Tag, TagKind},
@@ -61,6 +63,12 @@ pub struct ServerSession {
     asked: u64,
     /// Those of them that were polled.
     polled: u64,
+    /// Whether the application has to decide something. What the client sent behind its question waits
+    /// for the answer, so that it does not matter whether it came with the question or later.
+    undecided: bool,
+    waiting: BytesMut,
+    /// What was wrong with bytes that waited.
+    failure: Option<SessionError>,
 }
 
 #[derive(Debug)]
@@ -142,8 +150,25 @@ impl ServerSession {
             events: VecDeque::new(),
             asked: 0,
             polled: 0,
+            undecided: false,
+            waiting: BytesMut::new(),
+            failure: None,
             config,
         }
+    }
+
+    /// A session whose handshake is over.
+    #[cfg(test)]
+    pub(super) fn past_handshake(config: ServerConfig, now: Instant) -> Self {
+        let mut session = Self::new(config, now, [2; 32]);
+        session.handshake = None;
+        session
+    }
+
+    /// Bytes of memory that what was received and not handed on holds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.link.held() + self.waiting.capacity()
     }
 
     /// Counters of the connection.
@@ -152,7 +177,14 @@ impl ServerSession {
     }
 
     /// Takes bytes from the client, all of them, cut anywhere.
+    ///
+    /// Behind a question to the application ([`ServerEvent::Connect`], [`Publish`](ServerEvent::Publish),
+    /// [`Play`](ServerEvent::Play)) they wait for the answer; [`poll_event`](Self::poll_event) goes on
+    /// with them. Too many are an error.
     pub fn handle_input(&mut self, mut input: &[u8]) -> Result<(), SessionError> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         if let Some(handshake) = &mut self.handshake {
             let progress = handshake.input(input, &mut self.handshake_out)?;
             input = input.get(progress.consumed..).unwrap_or_default();
@@ -162,14 +194,56 @@ impl ServerSession {
             self.handshake = None;
         }
         self.link.listen();
-        while let Some(message) = self.link.receive(&mut input)? {
+        if !self.waiting.is_empty() {
+            self.wait_with(input)?;
+            return self.go_on();
+        }
+        self.receive(&mut input)?;
+        self.wait_with(input)
+    }
+
+    /// Reads messages until all input is taken or the application has to decide.
+    fn receive(&mut self, input: &mut &[u8]) -> Result<(), SessionError> {
+        while !self.undecided {
+            let Some(message) = self.link.receive(input)? else {
+                break;
+            };
             self.message(message)?;
         }
         Ok(())
     }
 
+    fn wait_with(&mut self, input: &[u8]) -> Result<(), SessionError> {
+        if self.waiting.len() + input.len() > limits::UNDECIDED {
+            return Err(SessionError::TooMuch("data before it may send any"));
+        }
+        self.waiting.extend_from_slice(input);
+        Ok(())
+    }
+
+    /// Reads what waited.
+    fn go_on(&mut self) -> Result<(), SessionError> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut input = waiting.as_ref();
+        let result = self.receive(&mut input);
+        let left = input.len();
+        waiting.advance(waiting.len() - left);
+        if left > 0 {
+            self.waiting = waiting;
+        }
+        result
+    }
+
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
+        if self.events.is_empty() && !self.undecided && !self.waiting.is_empty() {
+            self.link.listen();
+            if let Err(failure) = self.go_on() {
+                // The next call that can fail says so.
+                self.failure = Some(failure);
+                self.waiting.clear();
+            }
+        }
         let event = self.events.pop_front()?;
         if let ServerEvent::Publish { .. } | ServerEvent::Play { .. } = event {
             self.polled += 1;
@@ -194,6 +268,9 @@ impl ServerSession {
 
     /// Fails where the client has neither published nor played in time.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         match self.deadline {
             Some(deadline) if now >= deadline => Err(SessionError::Timeout(match self.connect {
                 _ if self.handshake.is_some() => Stage::Handshake,
@@ -214,6 +291,7 @@ impl ServerSession {
             return;
         };
         self.connect = Connect::Accepted;
+        self.undecided = false;
         self.link.announce_window(self.config.window_ack_size);
         self.link.send_control(Control::SetPeerBandwidth {
             window: self.config.window_ack_size,
@@ -243,6 +321,7 @@ impl ServerSession {
             return;
         };
         self.connect = Connect::Rejected;
+        self.undecided = false;
         let info = error_information(code, description);
         self.link
             .send_command(0, &Command::new("_error", transaction, vec![info.into()]));
@@ -256,6 +335,7 @@ impl ServerSession {
         match self.streams.get(&stream_id).cloned() {
             Some(Activity::AskedToPublish { name, number }) if number <= self.polled => {
                 self.deadline = None;
+                self.undecided = false;
                 // FMLE-style encoders wait for this one, Flash-style ones for the other.
                 let info = information("NetStream.Publish.Start", &name);
                 let fc = Command::new("onFCPublish", 0.0, vec![info.into()]);
@@ -267,6 +347,7 @@ impl ServerSession {
             }
             Some(Activity::AskedToPlay { name, number }) if number <= self.polled => {
                 self.deadline = None;
+                self.undecided = false;
                 self.link
                     .send_user_control(&UserControl::StreamBegin(stream_id));
                 let text = format!("Playing and resetting {name}.");
@@ -299,6 +380,7 @@ impl ServerSession {
                 if *number <= self.polled
         );
         if asked {
+            self.undecided = false;
             self.streams.insert(stream_id, Activity::Idle);
             let info = error_information(code, description);
             self.link
@@ -332,31 +414,48 @@ impl ServerSession {
                 self.command(stream_id, command)
             }
             type_id::AUDIO | type_id::VIDEO | type_id::DATA | type_id::DATA_AMF3 => {
-                if self.publishing(stream_id) {
-                    let tag = into_tag(message);
+                if let Some(stream_id) = self.publication(stream_id) {
+                    let tag = message.into_tag().and_then(normalise);
                     self.events
                         .extend(tag.map(|tag| ServerEvent::Media { stream_id, tag }));
                 }
                 Ok(())
             }
-            type_id::AGGREGATE if self.publishing(stream_id) => {
-                for tag in Aggregate::new(message.timestamp, message.payload()) {
-                    self.events.push_back(ServerEvent::Media {
-                        stream_id,
-                        tag: tag?,
-                    });
+            type_id::AGGREGATE => {
+                let Some(stream_id) = self.publication(stream_id) else {
+                    return Ok(());
+                };
+                let mut tags = Aggregate::new(message.timestamp, message.payload());
+                for tag in tags.by_ref().take(limits::AGGREGATE) {
+                    self.events
+                        .extend(normalise(tag?).map(|tag| ServerEvent::Media { stream_id, tag }));
                 }
-                Ok(())
+                match tags.next() {
+                    Some(_) => Err(SessionError::TooMuch("messages in an aggregate")),
+                    None => Ok(()),
+                }
             }
             _ => Ok(()),
         }
     }
 
-    fn publishing(&self, stream_id: u32) -> bool {
-        matches!(
-            self.streams.get(&stream_id),
-            Some(Activity::Publishing { .. })
-        )
+    /// The publication that media on this message stream belongs to.
+    ///
+    /// Encoders that open a chunk stream with a type 1 header, which names no message stream, or that
+    /// never set it, are understood by servers that know one stream a connection: so where there is
+    /// one, media on a message stream that was never created is its.
+    fn publication(&self, stream_id: u32) -> Option<u32> {
+        match self.streams.get(&stream_id) {
+            Some(Activity::Publishing { .. }) => Some(stream_id),
+            Some(_) => None,
+            None => {
+                let mut publications = self.streams.iter().filter_map(|(id, activity)| {
+                    matches!(activity, Activity::Publishing { .. }).then_some(*id)
+                });
+                let first = publications.next();
+                first.filter(|_| publications.next().is_none())
+            }
+        }
     }
 
     fn command(&mut self, stream_id: u32, command: Command) -> Result<(), SessionError> {
@@ -465,6 +564,7 @@ impl ServerSession {
             transaction: command.transaction,
             object_encoding,
         };
+        self.undecided = true;
         self.events.push_back(ServerEvent::Connect { app, object });
         Ok(())
     }
@@ -484,6 +584,7 @@ impl ServerSession {
             _ => return Err(SessionError::OutOfOrder(what)),
         }
         self.asked += 1;
+        self.undecided = true;
         self.streams.insert(stream_id, asked(self.asked));
         Ok(())
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-use std::fmt;
+use std::fmt::{self, Write};
 
-use crate::protocol::rtmp::amf::Object;
+use crate::protocol::rtmp::{amf::Object, limits};
 
 /// An information object (RTMP 1.0, section 7.2.2) as `onStatus`, `_result` and `_error` carry it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,9 +94,51 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code.as_str(), self.description.as_str()) {
             ("", "") => f.write_str("the server refused and did not say why"),
-            (code, "") => write!(f, "the server answered {code}"),
-            ("", description) => write!(f, "the server answered: {description}"),
-            (code, description) => write!(f, "the server answered {code}: {description}"),
+            (code, "") => write!(f, "the server answered {}", Quoted(code)),
+            ("", description) => write!(f, "the server answered: {}", Quoted(description)),
+            (code, description) => {
+                write!(
+                    f,
+                    "the server answered {}: {}",
+                    Quoted(code),
+                    Quoted(description)
+                )
+            }
         }
+    }
+}
+
+/// A peer's words on one line of bounded length: they go into logs and error messages.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut letters = self.0.chars();
+        for letter in letters.by_ref().take(limits::STATUS_TEXT) {
+            f.write_char(if letter.is_control() { ' ' } else { letter })?;
+        }
+        if letters.next().is_some() {
+            f.write_str("...")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_stays_on_one_line_of_bounded_length() {
+        let status = Status {
+            level: "error".into(),
+            code: "NetStream.Play.Failed".into(),
+            description: format!("no\r\nERROR forged\0{}", "é".repeat(1 << 20)),
+        };
+        let text = status.to_string();
+        assert!(text.starts_with("the server answered NetStream.Play.Failed: no  ERROR forged éé"));
+        assert!(text.ends_with("é..."));
+        assert!(text.chars().count() < limits::STATUS_TEXT + 100);
+        assert!(!text.contains(char::is_control));
     }
 }
