@@ -140,6 +140,10 @@ impl Session {
                     reader.consume(n);
                     filled += n;
                     fruitless = 0;
+                    if filled < room {
+                        // rustls takes nothing in while it holds more than a record of plaintext.
+                        continue;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => fruitless += 1,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

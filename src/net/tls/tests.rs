@@ -503,6 +503,27 @@ fn trickled_bytes_arrive() {
     relay.join().unwrap();
 }
 
+/// Many records come with one recv, and rustls holds no more than 16 KiB of them.
+#[test]
+fn many_small_records_arrive() {
+    let pki = Pki::new();
+    let config = pki.issue(HERE).server().server_config().unwrap();
+    let (address, server) = tls_server(config, |stream| {
+        for n in 0..1000 {
+            stream.write_all(&[n as u8; 100]).unwrap();
+        }
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+    });
+    let mut driver = Driver::new();
+    let mut stack = open(&mut driver, target(address, pki.client())).unwrap();
+    // With all of it there, nothing but what is held limits a step.
+    server.join().unwrap();
+    let received = driver.read_to_end(&mut stack).unwrap();
+    let sent = (0..1000).flat_map(|n| [n as u8; 100]).collect::<Vec<_>>();
+    assert!(received == sent, "{} bytes", received.len());
+}
+
 #[test]
 fn both_ends_of_ours_carry_megabytes_both_ways() {
     let pki = Pki::new();

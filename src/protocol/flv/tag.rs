@@ -114,10 +114,7 @@ impl Tag {
     /// The same tag at another time. Copies only where the bytes are shared.
     #[must_use]
     pub fn at(self, timestamp: u32) -> Self {
-        let mut bytes = self
-            .bytes
-            .try_into_mut()
-            .unwrap_or_else(|shared| BytesMut::from(shared));
+        let mut bytes = self.bytes.try_into_mut().unwrap_or_else(BytesMut::from);
         let [t3, t2, t1, t0] = timestamp.to_be_bytes();
         if let Some(field) = bytes.get_mut(4..8) {
             field.copy_from_slice(&[t2, t1, t0, t3]);
