@@ -418,7 +418,7 @@ mod tests {
         let mut timeline = Timeline::new(true, ms(100));
         assert_eq!(timeline.resume(ms(0)), None);
         timeline.place(Lane::Picture, u32::MAX - 999, || ms(100));
-        timeline.place(Lane::Picture, 0, || unreachable!());
+        timeline.place(Lane::Picture, 0, || ms(1_100));
         // 8 s after the last tag, which was due at 1.1 s; and not before it, if it came early.
         assert_eq!(timeline.resume(ms(9_100)), Some(8_000));
         assert_eq!(timeline.resume(ms(500)), Some(0));
