@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -56,7 +56,7 @@ pub struct ServerSession {
     link: Link,
     deadline: Option<Instant>,
     connect: Connect,
-    streams: HashMap<u32, Activity>,
+    streams: BTreeMap<u32, Activity>,
     next_stream: u32,
     events: VecDeque<ServerEvent>,
     /// Publish and Play events so far.
@@ -145,7 +145,7 @@ impl ServerSession {
                 .filter(|limit| !limit.is_zero())
                 .and_then(|limit| now.checked_add(limit)),
             connect: Connect::Awaited,
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             next_stream: 1,
             events: VecDeque::new(),
             asked: 0,

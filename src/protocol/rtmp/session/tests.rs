@@ -785,3 +785,38 @@ fn an_answer_holds_for_the_question_that_was_seen() {
     assert!(pair.server.poll_event().is_none(), "it was refused");
     assert_eq!(pair.server_events.len(), 4);
 }
+
+#[test]
+fn message_streams_end_in_their_order() {
+    let mut server = ServerSession::past_handshake(ServerConfig::default(), Instant::now());
+    let mut encoder = Encoder::default();
+    let streams = 1..=8;
+    let create = Command::new("createStream", 2.0, Vec::new());
+    let publish = Command::new("publish", 3.0, vec!["x".into()]);
+    let commands = [(0, Command::new("connect", 1.0, Vec::new()))]
+        .into_iter()
+        .chain(streams.clone().map(|_| (0, create.clone())))
+        .chain(streams.clone().map(|id| (id, publish.clone())))
+        .chain([(0, Command::new("deleteStream", 4.0, Vec::new()))]);
+    let mut stopped = Vec::new();
+    for (id, command) in commands {
+        let mut out = Transmit::default();
+        encoder.encode(3, 0, type_id::COMMAND, id, &command.to_body(), &mut out);
+        server
+            .handle_input(
+                &std::iter::from_fn(|| out.pop())
+                    .collect::<Vec<_>>()
+                    .concat(),
+            )
+            .unwrap();
+        while let Some(event) = server.poll_event() {
+            match event {
+                ServerEvent::Connect { .. } => server.accept_connect(),
+                ServerEvent::Publish { stream_id, .. } => server.accept(stream_id),
+                ServerEvent::Stopped { stream_id } => stopped.push(stream_id),
+                _ => {}
+            }
+        }
+    }
+    assert!(stopped.into_iter().eq(streams));
+}
