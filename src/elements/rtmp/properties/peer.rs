@@ -133,10 +133,17 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
             |s| secs(*s.timeout).to_value(),
             |s, v| s.timeout.choose(Some(from_secs(v))),
         ),
+        /**
+         * async-connect:
+         *
+         * A sink connects on the way to PAUSED, or with its first buffer where this is false. A source
+         * connects when the pipeline asks it for data, whatever this says: when a live one is PLAYING,
+         * when a recorded one is PAUSED. No change of state waits for the network in either case.
+         */
         switch(
             "async-connect",
             "Connect asynchronously",
-            "Connect as soon as the element is PAUSED, otherwise when the first buffer is due",
+            "Sinks: connect on the way to PAUSED, not with the first buffer (sources: no effect)",
             defaults.async_connect,
             |s| s.async_connect.to_value(),
             |s, v| s.async_connect = given(v),
