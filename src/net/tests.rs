@@ -246,6 +246,7 @@ fn waiting_ends_when_interrupted() {
         })
     };
     while publisher.stats().queued_bytes < 512 * 1024 {
+        assert!(!pusher.is_finished(), "it did not wait");
         thread::yield_now();
     }
     publisher.interrupt();
