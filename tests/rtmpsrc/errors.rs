@@ -146,6 +146,7 @@ fn null_comes_at_once_from_everywhere() {
             let player = Player::new(&url).play();
             let types = [gst::MessageType::Progress];
             player.message(&types);
+            // Nothing is waited for: it spreads the stop over the stages of connecting.
             std::thread::sleep(Duration::from_millis(wait));
             player.stop();
         }
