@@ -359,14 +359,11 @@ fn a_pipeline_that_waits_can_pause() {
     let pipeline = publishing(&file, &server.url("live", "one"), "sync=false");
     pipeline.play();
     wait_for_level(&pipeline);
-    for _ in 0..2 {
+    // Often: a pause that came before the streaming thread had woken from the one before used to find
+    // it waiting for the network with the base class's lock.
+    for _ in 0..100 {
         for state in [gst::State::Paused, gst::State::Playing] {
-            let begun = Instant::now();
-            pipeline.pipeline.set_state(state).expect("a change");
-            let patience = gst::ClockTime::try_from(PATIENCE).ok();
-            pipeline.pipeline.state(patience).0.expect("a state");
-            let took = begun.elapsed();
-            assert!(took < Duration::from_secs(2), "{state:?} after {took:?}");
+            pipeline.reach(state);
         }
     }
     release.send(()).expect("the server waits");

@@ -92,6 +92,21 @@ impl Pipeline {
         let _ = self.pipeline.set_state(gst::State::Playing);
     }
 
+    /// Goes to a state and waits until it is there; says which error kept it from it.
+    #[track_caller]
+    pub fn reach(&self, state: gst::State) {
+        let patience = gst::ClockTime::try_from(PATIENCE).ok();
+        let begun = self.pipeline.set_state(state);
+        if begun.is_ok() && self.pipeline.state(patience).0.is_ok() {
+            return;
+        }
+        let error = self.bus.pop_filtered(&[gst::MessageType::Error]);
+        match error.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Error(error)) => panic!("{state:?}: {:?}", Failure::new(error)),
+            _ => panic!("{state:?} was not reached within {PATIENCE:?}"),
+        }
+    }
+
     /// Waits for a message of these types, or for an error.
     #[track_caller]
     pub fn message(&self, types: &[gst::MessageType]) -> gst::Message {

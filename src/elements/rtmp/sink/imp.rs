@@ -52,6 +52,8 @@ pub struct RtmpSink {
     notices: Arc<Notices>,
     /// One failure is one message, whichever thread sees it first.
     failed: AtomicBool,
+    /// The element is on its way to PAUSED, or there.
+    paused: AtomicBool,
     media_timestamp: Mutex<Option<u32>>,
 }
 
@@ -80,6 +82,7 @@ impl RtmpSink {
     /// settings may still change, and adds an error of its own to ours.
     fn begin(&self) -> Result<(), gst::StateChangeError> {
         self.failed.store(false, Ordering::SeqCst);
+        self.paused.store(true, Ordering::SeqCst);
         *lock(&self.streaming) = Streaming::default();
         *lock(&self.media_timestamp) = None;
         let (checked, at_once, verify) = self.with_settings(|settings| {
@@ -209,8 +212,17 @@ impl RtmpSink {
     /// What interrupted us may be a pause as well as the end; the base class knows. It holds its
     /// preroll lock around render() and around every serialised event, which this wait lets go; a
     /// pause, and so NULL, waits for that lock.
+    ///
+    /// A pause that follows so closely that this thread has not woken yet counts as waited for: the
+    /// base class then neither interrupts again nor asks for a preroll. Whoever went on would keep the
+    /// lock for as long as the network blocks, and with it the way back to PLAYING.
     fn wait_out_pause(&self) -> Result<(), gst::FlowError> {
-        self.obj().wait_preroll().map(|_| ())
+        loop {
+            self.obj().wait_preroll()?;
+            if !self.paused.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+        }
     }
 
     /// Tells the application what a slow network has cost.
@@ -380,8 +392,12 @@ impl ElementImpl for RtmpSink {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        if transition == gst::StateChange::ReadyToPaused {
-            self.begin()?;
+        match transition {
+            gst::StateChange::ReadyToPaused => self.begin()?,
+            // Before the base class interrupts us, so that whoever it interrupts knows why.
+            gst::StateChange::PlayingToPaused => self.paused.store(true, Ordering::SeqCst),
+            gst::StateChange::PausedToPlaying => self.paused.store(false, Ordering::SeqCst),
+            _ => {}
         }
         let result = self.parent_change_state(transition);
         let stopped = transition == gst::StateChange::PausedToReady;
