@@ -3,7 +3,8 @@
 //! Role `blast-server CERTIFICATES CHUNK FLV LIVE`: plays from memory.
 //!
 //! The stream's name says what: `live` is the file LIVE round and round at its own pace, with a
-//! stamp in every video frame; `clip` is LIVE once, a number is that many megabytes of FLV, and any
+//! stamp in every video frame, each tag for itself; `frames` is the same with the sound that belongs to
+//! a frame in one write with it, as an encoder's muxer puts them out; `clip` is LIVE once, a number is that many megabytes of FLV, and any
 //! other name all of FLV, as fast as the client takes it. The bare-byte ports send FLV itself.
 
 use std::io;
@@ -14,6 +15,9 @@ use super::pacer::Pacer;
 use super::wire::{self, Wish};
 use super::{Face, Stream, drain, listen};
 use crate::media;
+
+/// Of the programme's 25 frames a second.
+const FRAME: Duration = Duration::from_millis(40);
 
 /// FLV cut into chunks, ready to be written.
 struct Image {
@@ -59,7 +63,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let read = |path: &String| std::fs::read(path).map_err(|e| format!("{path}: {e}"));
     let image = Arc::new(Image::new(read(flv)?, chunk));
     let live = read(live)?;
-    let pacer = Pacer::start(&live, chunk);
+    let tags = Pacer::start(&live, chunk, Duration::ZERO);
+    let frames = Pacer::start(&live, chunk, FRAME);
     let clip = Image::new(live, chunk);
     listen(certificates, move |face, mut stream| {
         let stream: &mut dyn Stream = &mut *stream;
@@ -67,7 +72,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             return blast(stream, &image.flv, image.flv.len());
         }
         match wire::negotiate(stream, image.chunk)?.0 {
-            Wish::Play(name) if name == "live" => {
+            Wish::Play(name) if name == "live" || name == "frames" => {
+                let pacer = if name == "live" { &tags } else { &frames };
                 pacer.add(stream.tcp().try_clone()?);
                 Ok(0)
             }

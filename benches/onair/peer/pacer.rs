@@ -38,8 +38,14 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    pub(super) fn start(flv: &[u8], chunk: usize) -> Arc<Self> {
-        let tags: Vec<Tag> = media::tags(flv).map(|tag| Tag::new(tag, chunk)).collect();
+    /// `gather` holds tags back to its multiples, and sends what is due then in one write: zero sends
+    /// each for itself.
+    pub(super) fn start(flv: &[u8], chunk: usize, gather: Duration) -> Arc<Self> {
+        let gather = gather.as_micros() as u64;
+        let mut tags: Vec<Tag> = media::tags(flv).map(|tag| Tag::new(tag, chunk)).collect();
+        for tag in tags.iter_mut().filter(|_| gather > 0) {
+            tag.due = tag.due.next_multiple_of(gather);
+        }
         let (tx, rx) = channel();
         std::thread::spawn(move || run(&tags, &rx));
         Arc::new(Self {
@@ -82,7 +88,7 @@ struct Client {
 
 fn run(tags: &[Tag], arrivals: &Receiver<TcpStream>) {
     // One frame more than the last tag's time.
-    let length_ms = tags.last().map_or(0, |t| t.time_ms) + 40;
+    let length_ms = tags.last().map_or(0, |t| (t.due / 1000) as u32) + 40;
     let mut clients: Vec<Option<Client>> = Vec::new();
     let mut queue: BinaryHeap<Reverse<(Instant, usize)>> = BinaryHeap::new();
     let admit = |socket: TcpStream, clients: &mut Vec<Option<Client>>| {
@@ -137,15 +143,11 @@ fn run(tags: &[Tag], arrivals: &Receiver<TcpStream>) {
 }
 
 impl Client {
-    /// Sends one tag; returns when the next is due, or `None` when the client has gone.
+    /// Sends what is due together; returns when the next is due, or `None` when the client has gone.
     fn send_next(&mut self, tags: &[Tag], length_ms: u32) -> Option<Instant> {
-        let tag = tags.get(self.next)?;
-        let at = self.unsent.len();
-        self.unsent.extend_from_slice(&tag.wire);
-        let time_ms = self.loops * length_ms + tag.time_ms;
-        self.unsent[at + 1..at + 4].copy_from_slice(&time_ms.to_be_bytes()[1..]);
-        if tag.stamped {
-            stamp::write(&mut self.unsent[at + wire::TAG_HEAD + stamp::OFFSET..]);
+        let due = self.due(tags, length_ms)?;
+        while self.due(tags, length_ms) == Some(due) {
+            self.queue_next(tags, length_ms)?;
         }
         match self.socket.write(&self.unsent) {
             Ok(n) => drop(self.unsent.drain(..n)),
@@ -154,6 +156,23 @@ impl Client {
         }
         if self.unsent.len() > MOST_BEHIND {
             return None;
+        }
+        self.due(tags, length_ms)
+    }
+
+    fn due(&self, tags: &[Tag], length_ms: u32) -> Option<Instant> {
+        let loops = u64::from(self.loops) * u64::from(length_ms) * 1000;
+        Some(self.start + Duration::from_micros(loops + tags.get(self.next)?.due))
+    }
+
+    fn queue_next(&mut self, tags: &[Tag], length_ms: u32) -> Option<()> {
+        let tag = tags.get(self.next)?;
+        let at = self.unsent.len();
+        self.unsent.extend_from_slice(&tag.wire);
+        let time_ms = self.loops * length_ms + tag.time_ms;
+        self.unsent[at + 1..at + 4].copy_from_slice(&time_ms.to_be_bytes()[1..]);
+        if tag.stamped {
+            stamp::write(&mut self.unsent[at + wire::TAG_HEAD + stamp::OFFSET..]);
         }
         loop {
             self.next += 1;
@@ -165,7 +184,6 @@ impl Client {
                 break;
             }
         }
-        let loops = u64::from(self.loops) * u64::from(length_ms) * 1000;
-        Some(self.start + Duration::from_micros(loops + tags[self.next].due))
+        Some(())
     }
 }
