@@ -12,6 +12,8 @@
 //! protocol/   pure: no GStreamer, no sockets, no threads, no clock or randomness of its own
 //!   rtmp/       amf, chunk, message, handshake, session, url, auth, limits
 //!   flv/        tags as RTMP and files carry them
+//!   webm/       EBML reader, header and joinable blocks
+//!   http/       heads of requests and responses, who may watch
 //! ```
 //!
 //! An application that does not want to depend on an installed plugin links this crate and calls

@@ -9,4 +9,6 @@
 #![warn(missing_debug_implementations)]
 
 pub mod flv;
+pub mod http;
 pub mod rtmp;
+pub mod webm;
