@@ -14,7 +14,7 @@
 //! publisher  tags in, a connection on the reactor out
 //!   queue      tags that wait, shortened by whole groups of pictures
 //!   leave      the end that nobody waits for
-//! porter     listening ports, shared by all elements
+//! porter     listening ports, shared by all elements; tells TLS, HTTP and RTMP apart
 //! reactor    the one thread of everything that has no thread of its own
 //! interrupt  what `unlock()` calls
 //! swf_fetch  the player file that SWF verification hashes

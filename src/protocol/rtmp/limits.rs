@@ -83,7 +83,7 @@ pub const NAME: usize = 8 * 1024;
 pub const UNREAD_ANSWERS: usize = 1 << 20;
 
 /// Peers of one listening port that may be shaking hands at a time. Each holds a few KiB and a
-/// descriptor until its deadline.
+/// descriptor until its deadline; over the limit, who has been silent the longest makes room.
 pub const GREETING_PEERS: usize = 256;
 
 /// Bytes of a SWF file fetched for SWF verification, as they come over the network. Players are

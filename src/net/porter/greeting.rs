@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A peer that has come and not yet been handed to anybody.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use mio::net::TcpStream;
+
+use super::{LINGER, READ, http::HttpGreeting, port::Port, rtmp::RtmpGreeting};
+use crate::{
+    net::{
+        NetError,
+        reactor::{Io, Next, Task},
+        stack::{Establish, Read, Stack, Write},
+    },
+    protocol::rtmp::{session::SessionError, transmit::Transmit},
+};
+
+/// What a TLS connection begins with: the type of a handshake record (RFC 8446 section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+pub(super) struct GreetingTask(Mutex<Option<Greeting>>);
+
+impl GreetingTask {
+    pub(super) fn new(greeting: Greeting) -> Self {
+        Self(Mutex::new(Some(greeting)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Greeting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it has still to say what it wants.
+    pub(super) fn is_here(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// Closes the connection; the reactor forgets the task at its deadline.
+    pub(super) fn dismiss(&self) {
+        drop(self.lock().take());
+    }
+}
+
+impl Task for GreetingTask {
+    fn turn(&self, io: &Io<'_>) -> Next {
+        let mut slot = self.lock();
+        let Some(greeting) = &mut *slot else {
+            return DONE;
+        };
+        match greeting.turn(io) {
+            Ok(Some(deadline)) => Next {
+                deadline,
+                ..Next::default()
+            },
+            // Handed over, or not worth another word.
+            Ok(None) | Err(Gone) => {
+                drop(slot.take());
+                DONE
+            }
+        }
+    }
+}
+
+const DONE: Next = Next {
+    deadline: None,
+    on_wake: false,
+    done: true,
+};
+
+/// The peer is gone, or has to go.
+pub(super) struct Gone;
+
+impl From<NetError> for Gone {
+    fn from(_: NetError) -> Self {
+        Self
+    }
+}
+
+impl From<SessionError> for Gone {
+    fn from(_: SessionError) -> Self {
+        Self
+    }
+}
+
+impl From<io::Error> for Gone {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+/// See the module's text.
+pub(super) struct Greeting {
+    port: Arc<Port>,
+    stage: Stage,
+    since: Instant,
+    /// When it is not waited for any longer.
+    deadline: Option<Instant>,
+}
+
+enum Stage {
+    /// Its first byte has not come.
+    Silent(TcpStream, bool),
+    /// It speaks, maybe of TLS first.
+    Speaking(Stack, bool),
+    Rtmp(Box<RtmpGreeting>),
+    Http(Box<HttpGreeting>),
+    /// It was told something and may read it.
+    Leaving(Box<Stack>, Transmit),
+    HandedOver,
+}
+
+/// What became of a peer in a turn.
+pub(super) enum Outcome {
+    /// It has more to say, by this time if there is one.
+    Waits(Option<Instant>),
+    /// This is all it gets.
+    Leaves(Box<Stack>, Transmit),
+    HandedOver,
+}
+
+impl Greeting {
+    pub(super) fn new(port: Arc<Port>, socket: TcpStream, now: Instant) -> Self {
+        let patience = port.patience();
+        Self {
+            port,
+            stage: Stage::Silent(socket, false),
+            since: now,
+            deadline: Some(patience)
+                .filter(|patience: &Duration| !patience.is_zero())
+                .and_then(|patience| now.checked_add(patience)),
+        }
+    }
+
+    /// The next deadline, or `None` when the peer was handed over.
+    fn turn(&mut self, io: &Io<'_>) -> Result<Option<Option<Instant>>, Gone> {
+        if self.deadline.is_some_and(|deadline| io.now >= deadline) {
+            return Err(Gone);
+        }
+        match &mut self.stage {
+            Stage::Speaking(stack, _) => stack.on_ready(io.ready),
+            Stage::Leaving(stack, _) => stack.on_ready(io.ready),
+            Stage::Rtmp(peer) => peer.stack.on_ready(io.ready),
+            Stage::Http(peer) => peer.stack.on_ready(io.ready),
+            Stage::Silent(..) | Stage::HandedOver => {}
+        }
+        loop {
+            let outcome = match std::mem::replace(&mut self.stage, Stage::HandedOver) {
+                Stage::Silent(socket, registered) => {
+                    if !self.listen(socket, registered, io)? {
+                        return Ok(Some(self.deadline));
+                    }
+                    continue;
+                }
+                Stage::Speaking(stack, secure) => {
+                    if !self.hear(stack, secure, io)? {
+                        return Ok(Some(self.deadline));
+                    }
+                    continue;
+                }
+                Stage::Rtmp(peer) => match peer.turn(io)? {
+                    (Some(peer), outcome) => {
+                        self.stage = Stage::Rtmp(peer);
+                        outcome
+                    }
+                    (None, outcome) => outcome,
+                },
+                Stage::Http(mut peer) => match peer.turn(io)? {
+                    None => {
+                        self.stage = Stage::Http(peer);
+                        Outcome::Waits(None)
+                    }
+                    Some(answer) => peer.answer(answer, io),
+                },
+                Stage::Leaving(mut stack, mut transmit) => {
+                    let left = leave(&mut stack, &mut transmit)?;
+                    if left {
+                        return Err(Gone);
+                    }
+                    self.stage = Stage::Leaving(stack, transmit);
+                    Outcome::Waits(None)
+                }
+                Stage::HandedOver => return Ok(None),
+            };
+            match outcome {
+                Outcome::Waits(until) => {
+                    return Ok(Some([until, self.deadline].into_iter().flatten().min()));
+                }
+                Outcome::Leaves(stack, transmit) => {
+                    self.stage = Stage::Leaving(stack, transmit);
+                    self.deadline = Some(io.now + LINGER);
+                }
+                Outcome::HandedOver => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits for the first byte, which tells TLS from the rest; `true` once it is there.
+    fn listen(
+        &mut self,
+        mut socket: TcpStream,
+        registered: bool,
+        io: &Io<'_>,
+    ) -> Result<bool, Gone> {
+        let mut first = [0];
+        match socket.peek(&mut first) {
+            Ok(1..) => {}
+            Ok(_) => return Err(Gone),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !registered {
+                    let readable = mio::Interest::READABLE;
+                    io.registry.register(&mut socket, io.token, readable)?;
+                }
+                self.stage = Stage::Silent(socket, true);
+                return Ok(false);
+            }
+            Err(_) => return Err(Gone),
+        }
+        if registered {
+            // The stack registers it for itself.
+            io.registry.deregister(&mut socket)?;
+        }
+        let secure = first == [TLS_HANDSHAKE];
+        let tls = if secure {
+            Some(self.port.tls().ok_or(Gone)?)
+        } else {
+            None
+        };
+        self.stage = Stage::Speaking(Stack::accepted(socket, tls), secure);
+        Ok(true)
+    }
+
+    /// Waits for the first byte within TLS, if there is TLS, which tells HTTP from RTMP.
+    fn hear(&mut self, mut stack: Stack, secure: bool, io: &Io<'_>) -> Result<bool, Gone> {
+        let mut buffer = [0; READ];
+        let read = match stack.establish(io.registry, io.token, io.now)? {
+            Establish::Pending(_) => Read::WouldBlock,
+            Establish::Ready => stack.read(&mut buffer)?,
+        };
+        let first = match read {
+            Read::WouldBlock => {
+                self.stage = Stage::Speaking(stack, secure);
+                return Ok(false);
+            }
+            Read::Closed => return Err(Gone),
+            Read::Data(length) => buffer.get(..length).unwrap_or_default(),
+        };
+        let port = self.port.clone();
+        // Methods are letters; versions of RTMP are small numbers.
+        self.stage = if first.first().is_some_and(u8::is_ascii_alphabetic) {
+            Stage::Http(Box::new(HttpGreeting::new(port, stack, secure, first)))
+        } else {
+            let peer = RtmpGreeting::new(port, stack, secure, first, self.since)?;
+            // The session watches the time itself, and says so when it runs out.
+            self.deadline = None;
+            Stage::Rtmp(Box::new(peer))
+        };
+        Ok(true)
+    }
+}
+
+/// Writes the last words, and waits until the peer has gone: closing with bytes of its own unread would
+/// reset the connection, and it might never read ours.
+fn leave(stack: &mut Stack, transmit: &mut Transmit) -> Result<bool, Gone> {
+    if !transmit.is_empty() || stack.wants_write() {
+        if stack.write(transmit)? == Write::Blocked {
+            return Ok(false);
+        }
+        stack.shutdown();
+    }
+    let mut buffer = [0; READ];
+    loop {
+        match stack.read(&mut buffer)? {
+            Read::Data(_) => {}
+            Read::WouldBlock => return Ok(false),
+            Read::Closed => return Ok(true),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A listening socket and what was claimed on it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use mio::net::TcpListener;
+
+use super::{
+    Claim, ClaimError, GREETING,
+    entry::Entry,
+    greeting::{Greeting, GreetingTask},
+};
+use crate::{
+    net::reactor::{Handle, Io, Next, Reactor, Task},
+    protocol::rtmp::{limits, session::ServerConfig},
+};
+
+type Ports = BTreeMap<SocketAddr, Weak<Port>>;
+
+fn lock_ports() -> MutexGuard<'static, Ports> {
+    static PORTS: Mutex<Ports> = Mutex::new(BTreeMap::new());
+    lock(&PORTS)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// See the module's text.
+pub(super) struct Port {
+    this: Weak<Self>,
+    pub(super) address: SocketAddr,
+    claims: Mutex<Claims>,
+    /// The socket, and whether it is registered.
+    listener: Mutex<Option<(TcpListener, bool)>>,
+    handle: Mutex<Option<Handle>>,
+    /// Peers that have not said what they want, the longest first.
+    greeting: Mutex<VecDeque<Weak<GreetingTask>>>,
+}
+
+/// What the claims on a port ask for together.
+#[derive(Default)]
+struct Claims {
+    entries: Vec<Arc<Entry>>,
+    /// The first that was brought.
+    session: Option<ServerConfig>,
+    /// The last that was brought.
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Port({})", self.address)
+    }
+}
+
+impl Port {
+    /// Adds a claim to the port of this address, which is opened with its first.
+    pub(super) fn claim(
+        address: SocketAddr,
+        entry: Arc<Entry>,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        session: Option<ServerConfig>,
+    ) -> Result<Claim, ClaimError> {
+        let listen = |source| ClaimError::Listen { address, source };
+        let mut ports = lock_ports();
+        let known = ports.get(&address).and_then(Weak::upgrade);
+        let port = match known {
+            Some(port) => port,
+            None => {
+                let listener = TcpListener::bind(address).map_err(listen)?;
+                let address = listener.local_addr().map_err(listen)?;
+                let port = Arc::new_cyclic(|this| Self {
+                    this: this.clone(),
+                    address,
+                    claims: Mutex::default(),
+                    listener: Mutex::new(Some((listener, false))),
+                    handle: Mutex::new(None),
+                    greeting: Mutex::default(),
+                });
+                ports.insert(address, Arc::downgrade(&port));
+                port
+            }
+        };
+        let mut claims = lock(&port.claims);
+        if let Some(what) = claims.entries.iter().find_map(|e| e.overlap(&entry)) {
+            return Err(ClaimError::Taken { address, what });
+        }
+        claims.entries.push(entry.clone());
+        claims.session = claims.session.or(session);
+        claims.tls = tls.or(claims.tls.take());
+        drop(claims);
+        let mut handle = lock(&port.handle);
+        if handle.is_none() {
+            *handle = Some(Reactor::global().map_err(listen)?.add(port.clone()));
+        }
+        drop(handle);
+        Ok(Claim { port, entry })
+    }
+
+    /// Takes a claim off. The listening socket closes with the last, not some time after it.
+    pub(super) fn give_back(&self, entry: &Arc<Entry>) {
+        let mut ports = lock_ports();
+        let mut claims = lock(&self.claims);
+        claims.entries.retain(|known| !Arc::ptr_eq(known, entry));
+        if claims.entries.is_empty() {
+            drop(claims);
+            ports.retain(|_, port| !std::ptr::eq(port.as_ptr(), self));
+            drop(lock(&self.handle).take());
+            drop(lock(&self.listener).take());
+        }
+    }
+
+    /// The claims there are.
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+        lock(&self.claims).entries.clone()
+    }
+
+    /// The first claim that answers to this, among those that take a peer with or without TLS.
+    pub(super) fn find(&self, secure: bool, wanted: impl Fn(&Entry) -> bool) -> Option<Arc<Entry>> {
+        let claims = lock(&self.claims);
+        let mut entries = claims.entries.iter().filter(|e| secure || !e.tls);
+        entries.find(|entry| wanted(entry)).cloned()
+    }
+
+    pub(super) fn session(&self) -> ServerConfig {
+        lock(&self.claims).session.unwrap_or_default()
+    }
+
+    pub(super) fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
+        lock(&self.claims).tls.clone()
+    }
+
+    /// How long a peer may take until it has said what it wants; zero for ever.
+    pub(super) fn patience(&self) -> Duration {
+        let session = lock(&self.claims).session;
+        session.map_or(GREETING, |session| session.timeout)
+    }
+
+    fn greet(self: &Arc<Self>, socket: mio::net::TcpStream, now: Instant) {
+        let Ok(reactor) = Reactor::global() else {
+            return;
+        };
+        let task = Arc::new(GreetingTask::new(Greeting::new(self.clone(), socket, now)));
+        let mut greeting = lock(&self.greeting);
+        greeting.retain(|peer| peer.upgrade().is_some_and(|peer| peer.is_here()));
+        // Who has been silent the longest makes room: a flood of silent peers must not keep out those
+        // that speak, and who means to speak does at once.
+        while greeting.len() >= limits::GREETING_PEERS {
+            if let Some(peer) = greeting.pop_front().and_then(|peer| peer.upgrade()) {
+                peer.dismiss();
+            }
+        }
+        greeting.push_back(Arc::downgrade(&task));
+        drop(greeting);
+        reactor.spawn(task);
+    }
+}
+
+impl Task for Port {
+    fn turn(&self, io: &Io<'_>) -> Next {
+        let mut slot = lock(&self.listener);
+        let Some((listener, registered)) = &mut *slot else {
+            return Next::default();
+        };
+        if !*registered {
+            *registered = io
+                .registry
+                .register(listener, io.token, mio::Interest::READABLE)
+                .is_ok();
+        }
+        loop {
+            match listener.accept() {
+                Ok((socket, _)) => {
+                    if let Some(port) = self.this.upgrade() {
+                        port.greet(socket, io.now);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Next::default();
+                }
+                // The peer is gone already, or this process is out of descriptors.
+                Err(_) => {
+                    let deadline = Some(io.now + Duration::from_millis(100));
+                    return Next {
+                        deadline,
+                        ..Next::default()
+                    };
+                }
+            }
+        }
+    }
+}
