@@ -2,6 +2,7 @@
 
 //! What a pipeline sees: properties, pads, caps, signals and bus messages, and nothing else.
 
+mod property;
 pub mod rtmp;
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
