@@ -23,6 +23,7 @@ use rustls::{
 use super::{
     super::{NetError, resolve::literal},
     ClientTls, ServerTls, ValidationFlags,
+    reload::Reloading,
     verify::Verifier,
 };
 
@@ -120,10 +121,14 @@ pub(super) fn server(tls: &ServerTls) -> Result<Arc<ServerConfig>, NetError> {
         }
         None => builder.with_no_client_auth(),
     };
-    let config = builder
-        .with_single_cert(certificates(&tls.cert)?, private_key(&tls.key)?)
-        .map_err(|error| does_not_fit(&tls.cert, &tls.key, &error))?;
+    let config = builder.with_cert_resolver(Arc::new(Reloading::new(tls)?));
     Ok(Arc::new(config))
+}
+
+/// A certificate chain and its key, which fit together.
+pub(super) fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, NetError> {
+    CertifiedKey::from_der(certificates(cert)?, private_key(key)?, &PROVIDER)
+        .map_err(|error| does_not_fit(cert, key, &error))
 }
 
 fn system_roots(tls: &ClientTls) -> Result<Arc<RootCertStore>, NetError> {

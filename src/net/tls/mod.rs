@@ -11,6 +11,7 @@
 
 mod config;
 mod der;
+mod reload;
 mod sentence;
 mod session;
 #[cfg(test)]
@@ -169,7 +170,8 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// Reads the files. To be done once per listener, not per connection.
+    /// Reads the files, once per listener and not per connection. The certificate and the key are
+    /// read again when they change, the authorities are not.
     ///
     /// # Errors
     /// [`NetError::Settings`], naming the file, when one cannot be read or they do not fit
