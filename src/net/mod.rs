@@ -14,6 +14,7 @@
 //! publisher  tags in, a connection on the reactor out
 //!   queue      tags that wait, shortened by whole groups of pictures
 //!   leave      the end that nobody waits for
+//! fanout     one live stream to any number of sockets
 //! porter     listening ports, shared by all elements; tells TLS, HTTP and RTMP apart
 //! reactor    the one thread of everything that has no thread of its own
 //! interrupt  what `unlock()` calls
@@ -25,6 +26,7 @@
 
 pub mod connection;
 mod error;
+pub mod fanout;
 pub mod guest;
 pub mod interrupt;
 mod leave;

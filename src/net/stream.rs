@@ -56,6 +56,13 @@ impl Ready {
     };
 }
 
+impl Ready {
+    /// Whether a read may find something, or the end.
+    pub(super) fn is_readable(self) -> bool {
+        self.readable
+    }
+}
+
 impl From<&Event> for Ready {
     fn from(event: &Event) -> Self {
         let failed = event.is_error();
@@ -241,6 +248,23 @@ impl Stream {
         Ok(())
     }
 
+    /// Has the socket count as full while it holds this many unsent bytes (TCP_NOTSENT_LOWAT); 0
+    /// leaves it to the kernel. What is on its way does not count, so this costs no throughput.
+    ///
+    /// # Errors
+    /// `Unsupported` except on Linux, or the system's.
+    pub fn set_unsent(&self, bytes: u32) -> io::Result<()> {
+        sys::set_unsent(&self.socket, bytes)
+    }
+
+    /// Has closing reset the connection, and whatever is unsent forgotten.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
+    }
+
     /// Lets the kernel spread our bytes over time instead of sending bursts, in bytes per second
     /// (SO_MAX_PACING_RATE); `u64::MAX` lifts the limit.
     ///
@@ -294,6 +318,13 @@ mod sys {
         } else {
             Err(io::Error::last_os_error())
         }
+    }
+
+    pub(super) fn set_unsent(socket: &TcpStream, bytes: u32) -> io::Result<()> {
+        SockRef::from(socket).set_tcp_notsent_lowat(match bytes {
+            0 => u32::MAX,
+            bytes => bytes,
+        })
     }
 
     pub(super) fn rtt(socket: &TcpStream) -> Option<Duration> {

@@ -273,6 +273,36 @@ impl Stack {
         }
     }
 
+    /// Writes as many bytes from the front of `slices` as it takes now; 0 means that it takes none
+    /// until the next event. No slices push on what TLS still holds.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`] when the connection was cut.
+    pub fn offer(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, NetError> {
+        match &mut self.state {
+            State::Open(_, None) if slices.is_empty() => Ok(0),
+            State::Open(stream, None) => match stream.send(slices) {
+                Ok(n) => Ok(n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+                Err(error) => Err(NetError::from_io(Stage::Stream, error)),
+            },
+            State::Open(stream, Some(tls)) => tls.offer(stream, slices),
+            State::Failed => Err(NetError::Closed {
+                stage: Stage::Stream,
+            }),
+            _ => Ok(0),
+        }
+    }
+
+    /// Closes with a reset: the peer learns that this is no proper end, and the kernel forgets what
+    /// a peer that does not read has left unread.
+    pub fn reset(self) {
+        if let Some(stream) = self.stream() {
+            // It fails if the peer was faster.
+            let _ = stream.reset_on_close();
+        }
+    }
+
     /// Whether the stack holds bytes that wait for the socket, be the transmit empty or not.
     pub fn wants_write(&self) -> bool {
         matches!(&self.state, State::Open(_, Some(tls)) if tls.wants_write())

@@ -211,6 +211,22 @@ impl Session {
         }
     }
 
+    /// Encrypts what there is room for; 0 while the socket is full.
+    pub(in crate::net) fn offer(
+        &mut self,
+        stream: &mut Stream,
+        slices: &[IoSlice<'_>],
+    ) -> Result<usize, NetError> {
+        let flushed = self.flush(stream).map_err(|error| self.blame(error))?;
+        if !flushed || slices.is_empty() {
+            return Ok(0);
+        }
+        let taken = self.connection.writer().write_vectored(slices);
+        let taken = taken.map_err(|error| NetError::from_io(Stage::Stream, error))?;
+        self.flush(stream).map_err(|error| self.blame(error))?;
+        Ok(taken)
+    }
+
     /// Whether bytes wait for the socket to take them.
     pub(in crate::net) fn wants_write(&self) -> bool {
         self.connection.wants_write()
