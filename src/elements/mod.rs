@@ -4,7 +4,12 @@
 
 mod property;
 pub mod rtmp;
+pub mod webm;
+
+/// Who gst-inspect says to turn to.
+const AUTHOR: &str = "The gst-plugin-rtmp authors";
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    rtmp::register(plugin)
+    rtmp::register(plugin)?;
+    webm::register(plugin)
 }

@@ -25,9 +25,6 @@ pub use src::RtmpSrc;
 /// Schemes of the URLs that both elements take.
 const PROTOCOLS: &[&str] = &["rtmp", "rtmps"];
 
-/// Who gst-inspect says to turn to.
-const AUTHOR: &str = "The gst-plugin-rtmp authors";
-
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     // Before rtmp2src and rtmp2sink (+ 1) and librtmp's elements when a URL is autoplugged. A lookup
     // by name does not consult ranks.

@@ -6,7 +6,7 @@ use std::{
     fmt::Write as _,
     net::SocketAddr,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -48,6 +48,14 @@ pub enum Answer {
     Take(Box<dyn FnOnce(Stack, Bytes) + Send>),
 }
 
+impl Answer {
+    /// For who asks at the moment at which the stream goes.
+    pub fn gone(request: &Request) -> Self {
+        let text = "The stream is over; it may come back.";
+        Self::Reply(simple(request.version, 503, text, SystemTime::now()))
+    }
+}
+
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -61,7 +69,7 @@ impl std::fmt::Debug for Answer {
 pub type Serve = Box<dyn Fn(&Request, HttpPeer) -> Answer + Send + Sync>;
 
 /// Says what the page that lists all streams of a port says of one.
-pub type List = Box<dyn Fn() -> Listing + Send + Sync>;
+pub type List = Box<dyn Fn() -> Option<Listing> + Send + Sync>;
 
 /// A stream on the page that lists them.
 #[derive(Clone, Debug)]
@@ -86,6 +94,8 @@ pub struct HttpWanted {
     pub serve: Serve,
     /// For the page that lists all.
     pub listing: Option<List>,
+    /// How long a request may take to arrive; of several claims on a port, the first decides.
+    pub patience: Duration,
 }
 
 impl std::fmt::Debug for HttpWanted {
@@ -207,7 +217,9 @@ impl HttpGreeting {
                 ..
             } = &entry.kind
             {
-                let Listing { path, page, text } = listing();
+                let Some(Listing { path, page, text }) = listing() else {
+                    continue;
+                };
                 let (path, text) = (escaped(&path), escaped(&text));
                 let watch = page.map_or_else(String::new, |page| {
                     format!("<a class=watch href=\"{}\">watch</a>", escaped(&page))

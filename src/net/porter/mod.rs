@@ -135,7 +135,8 @@ pub fn claim(
         },
         wanted.tls.is_some(),
     );
-    Port::claim(wanted.address, entry, wanted.tls, Some(wanted.session))
+    let (session, patience) = (wanted.session, wanted.session.timeout);
+    Port::claim(wanted.address, entry, wanted.tls, Some(session), patience)
 }
 
 /// Claims paths of HTTP on an address.
@@ -151,12 +152,8 @@ pub fn claim_http(wanted: HttpWanted) -> Result<Claim, ClaimError> {
         },
         wanted.tls.is_some(),
     );
-    Port::claim(wanted.address, entry, wanted.tls, None)
+    Port::claim(wanted.address, entry, wanted.tls, None, wanted.patience)
 }
-
-/// How long a peer may take until it has said what it wants, unless a claim of RTMP says otherwise. A
-/// phone on a bad network needs two or three seconds.
-const GREETING: Duration = Duration::from_secs(10);
 
 /// How long a peer that was refused may take to read why.
 const LINGER: Duration = Duration::from_secs(2);

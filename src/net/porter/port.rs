@@ -13,7 +13,7 @@ use std::{
 use mio::net::TcpListener;
 
 use super::{
-    Claim, ClaimError, GREETING,
+    Claim, ClaimError,
     entry::Entry,
     greeting::{Greeting, GreetingTask},
 };
@@ -53,6 +53,8 @@ struct Claims {
     session: Option<ServerConfig>,
     /// The last that was brought.
     tls: Option<Arc<rustls::ServerConfig>>,
+    /// The first that was brought.
+    patience: Option<Duration>,
 }
 
 impl fmt::Debug for Port {
@@ -68,6 +70,7 @@ impl Port {
         entry: Arc<Entry>,
         tls: Option<Arc<rustls::ServerConfig>>,
         session: Option<ServerConfig>,
+        patience: Duration,
     ) -> Result<Claim, ClaimError> {
         let listen = |source| ClaimError::Listen { address, source };
         let mut ports = lock_ports();
@@ -96,6 +99,7 @@ impl Port {
         claims.entries.push(entry.clone());
         claims.session = claims.session.or(session);
         claims.tls = tls.or(claims.tls.take());
+        claims.patience.get_or_insert(patience);
         drop(claims);
         let mut handle = lock(&port.handle);
         if handle.is_none() {
@@ -140,8 +144,7 @@ impl Port {
 
     /// How long a peer may take until it has said what it wants; zero for ever.
     pub(super) fn patience(&self) -> Duration {
-        let session = lock(&self.claims).session;
-        session.map_or(GREETING, |session| session.timeout)
+        lock(&self.claims).patience.unwrap_or_default()
     }
 
     fn greet(self: &Arc<Self>, socket: mio::net::TcpStream, now: Instant) {

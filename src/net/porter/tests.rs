@@ -39,11 +39,14 @@ fn wanted(address: SocketAddr, path: &'static str) -> HttpWanted {
         paths: vec![path.to_owned()],
         tls: None,
         serve: Box::new(move |request, _| reply(request, path)),
-        listing: Some(Box::new(move || Listing {
-            path: path.to_owned(),
-            page: Some(format!("{path}/player")),
-            text: "waits for <its> source".to_owned(),
+        listing: Some(Box::new(move || {
+            Some(Listing {
+                path: path.to_owned(),
+                page: Some(format!("{path}/player")),
+                text: "waits for <its> source".to_owned(),
+            })
         })),
+        patience: PATIENCE,
     }
 }
 

@@ -61,16 +61,17 @@ pub fn sign(secret: &str, path: &str, expires: u64) -> String {
     code.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a link is signed and its time has not come, at `now` in seconds since 1970.
+/// Whether a link is signed for this path, which may be another than the request's, and its time has not
+/// come, at `now` in seconds since 1970.
 ///
 /// # Errors
 /// [`Denied::Unsigned`], [`Denied::Expired`].
-pub fn signature(request: &Request, secret: &str, now: u64) -> Result<(), Denied> {
+pub fn signature(request: &Request, secret: &str, path: &str, now: u64) -> Result<(), Denied> {
     let expires = request.parameter("expires").ok_or(Denied::Unsigned)?;
     let expires = expires.parse().map_err(|_| Denied::Unsigned)?;
     let token = request.parameter("token").ok_or(Denied::Unsigned)?;
     let bytes = unhex(&token).ok_or(Denied::Unsigned)?;
-    mac(secret, &request.path, expires)
+    mac(secret, path, expires)
         .verify_slice(&bytes)
         .map_err(|_| Denied::Unsigned)?;
     if now < expires {
@@ -134,12 +135,12 @@ mod tests {
         let link =
             |path: &str, query: &str| request(&format!("GET {path}?{query} HTTP/1.1\r\n\r\n"));
         let good = link("/live", &format!("expires=1790000000&token={token}"));
-        assert_eq!(signature(&good, "SECRET", 1_789_999_999), Ok(()));
+        assert_eq!(signature(&good, "SECRET", "/live", 1_789_999_999), Ok(()));
         assert_eq!(
-            signature(&good, "SECRET", 1_790_000_000),
+            signature(&good, "SECRET", "/live", 1_790_000_000),
             Err(Denied::Expired)
         );
-        assert_eq!(signature(&good, "other", 0), Err(Denied::Unsigned));
+        assert_eq!(signature(&good, "other", "/live", 0), Err(Denied::Unsigned));
         for (path, query) in [
             ("/other", format!("expires=1790000000&token={token}")),
             ("/live", format!("expires=1790000001&token={token}")),
@@ -150,7 +151,7 @@ mod tests {
             ("/live", format!("expires=1790000000&token={}", &token[1..])),
         ] {
             assert_eq!(
-                signature(&link(path, &query), "SECRET", 0),
+                signature(&link(path, &query), "SECRET", path, 0),
                 Err(Denied::Unsigned),
                 "{query}"
             );

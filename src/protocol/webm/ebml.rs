@@ -109,6 +109,12 @@ pub fn unsigned(content: &[u8]) -> Option<u64> {
     (content.len() <= 8).then(|| value(content))
 }
 
+/// A string, which may be padded with zeros (RFC 8794 section 7.4); webmmux writes one behind each.
+pub fn string(content: &[u8]) -> String {
+    let text = String::from_utf8_lossy(content);
+    text.trim_end_matches('\0').to_owned()
+}
+
 /// The elements in some content, in their order; ends at the first that is not whole.
 pub fn children(content: &[u8]) -> impl Iterator<Item = Child<'_>> {
     let mut rest = content;

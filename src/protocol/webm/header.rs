@@ -117,7 +117,7 @@ impl Draft {
     pub(super) fn ebml(content: &[u8], whole: &[u8]) -> Self {
         let doc_type = ebml::children(content)
             .find(|child| child.id == id::DOC_TYPE)
-            .map(|child| String::from_utf8_lossy(child.content).into_owned());
+            .map(|child| ebml::string(child.content));
         Self {
             bytes: whole.to_vec(),
             doc_type: doc_type.unwrap_or_else(|| "matroska".to_owned()),
@@ -194,7 +194,7 @@ fn track(entry: &[u8]) -> Option<Track> {
         number: ebml::unsigned(find(id::TRACK_NUMBER)?)?,
         video: kind == 1,
         audio: kind == 2,
-        codec: String::from_utf8_lossy(find(id::CODEC_ID)?).into_owned(),
+        codec: ebml::string(find(id::CODEC_ID)?),
         private: Bytes::copy_from_slice(find(id::CODEC_PRIVATE).unwrap_or_default()),
     })
 }

@@ -127,12 +127,16 @@ impl Splitter {
         self.header.is_some()
     }
 
+    /// Changes what the time codes are, from the next stream on.
+    pub fn set_timecodes(&mut self, timecodes: Timecodes) {
+        self.clock.timecodes = timecodes;
+    }
+
     /// The source starts again: what was half read is forgotten, the time codes are not.
     pub fn restart(&mut self) {
         let fresh = Self::new(self.clock.timecodes);
-        let clock = std::mem::replace(&mut self.clock, Clock::new(fresh.clock.timecodes));
-        *self = fresh;
-        self.clock = clock;
+        let old = std::mem::replace(self, fresh);
+        self.clock = old.clock;
     }
 
     /// What came out since.

@@ -24,14 +24,14 @@ fn track(number: u8, kind: u8, codec: &str) -> Vec<u8> {
     let content = [
         element(id::TRACK_NUMBER, &[number]),
         element(id::TRACK_TYPE, &[kind]),
-        element(id::CODEC_ID, codec.as_bytes()),
+        element(id::CODEC_ID, format!("{codec}\0").as_bytes()),
     ];
     element(id::TRACK_ENTRY, &content.concat())
 }
 
 fn header_of(tracks: &[Vec<u8>]) -> Vec<u8> {
     [
-        element(id::EBML, &element(id::DOC_TYPE, b"webm")),
+        element(id::EBML, &element(id::DOC_TYPE, b"webm\0")),
         unknown(id::SEGMENT),
         element(id::SEEK_HEAD, &[1; 40]),
         element(id::VOID, &[0; 30]),

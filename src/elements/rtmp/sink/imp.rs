@@ -14,8 +14,9 @@ use gst_base::{prelude::*, subclass::prelude::*};
 
 use super::{notices::Notices, outlet::Outlet};
 use crate::{
+    elements::AUTHOR,
     elements::rtmp::{
-        AUTHOR, PROTOCOLS,
+        PROTOCOLS,
         error::Failure,
         kinds::QueuePolicy,
         location,

@@ -16,8 +16,9 @@ use super::{
     stream::Stream,
 };
 use crate::{
+    elements::AUTHOR,
     elements::rtmp::{
-        AUTHOR, PROTOCOLS,
+        PROTOCOLS,
         error::Failure,
         kinds::{Live, Mode},
         location,
