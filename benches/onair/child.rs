@@ -137,11 +137,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(args: &[&str]) -> Result<Self, String> {
-        let mut child = role(args)?
+        Self::start_as(role(args)?, args[0])
+    }
+
+    /// Starts `command`, which is such a role.
+    pub(crate) fn start_as(mut command: Command, name: &str) -> Result<Self, String> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|e| format!("{}: {e}", args[0]))?;
+            .map_err(|e| format!("{name}: {e}"))?;
         let stdout = child.stdout.take().ok_or("no pipe from the server")?;
         let (tx, lines) = channel();
         std::thread::spawn(move || {
@@ -160,7 +165,7 @@ impl Server {
         let first = server
             .lines
             .recv_timeout(Duration::from_secs(120))
-            .map_err(|_| format!("{} did not start", args[0]))?;
+            .map_err(|_| format!("{name} did not start"))?;
         server.ports = first
             .split_whitespace()
             .filter_map(|word| word.split_once('='))
@@ -172,6 +177,11 @@ impl Server {
     /// The loopback port of one of the server's faces: `rtmp`, `rtmps`, `raw` or `rawtls`.
     pub(crate) fn port(&self, face: &str) -> u16 {
         self.ports.get(face).copied().unwrap_or(0)
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Forgets connections that ended before now.

@@ -102,6 +102,27 @@ impl Media {
     }
 }
 
+/// A minute of live WebM as GStreamer muxes it: VP8 and Opus, 2 Mb/s, a key frame each second.
+pub(crate) fn webm() -> Result<String, String> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("onair");
+    fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let path = dir.join("live.webm");
+    once(&path, |path| {
+        let mut command = Command::new("gst-launch-1.0");
+        let line = "-q webmmux name=mux streamable=true \
+            videotestsrc num-buffers=1500 pattern=zone-plate kx2=20 ky2=20 kt=1 ! \
+            video/x-raw,width=320,height=180,framerate=25/1 ! videoscale ! \
+            video/x-raw,width=640,height=360 ! vp8enc deadline=1 cpu-used=12 threads=2 \
+            target-bitrate=2100000 end-usage=cbr keyframe-max-dist=25 ! queue ! mux. \
+            audiotestsrc num-buffers=2812 samplesperbuffer=1024 ! opusenc bitrate=96000 ! queue ! mux. \
+            mux. ! filesink";
+        command.args(line.split_whitespace());
+        command.arg(format!("location={}", path.display()));
+        finish(command)
+    })?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
 /// Makes `path` unless an earlier run did; half a file never gets the name.
 fn once(path: &Path, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
     if path.exists() {

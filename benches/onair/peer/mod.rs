@@ -106,7 +106,7 @@ fn wrap(stream: TcpStream, config: Option<Arc<ServerConfig>>) -> io::Result<Box<
 }
 
 /// A bench that is interrupted leaves no servers behind.
-fn roles_die_with_parent() {
+pub(crate) fn roles_die_with_parent() {
     // SAFETY: prctl with this option only notes a signal number.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }

@@ -6,6 +6,7 @@ mod loops;
 mod many;
 mod pipeline;
 pub(crate) mod stamp;
+mod webm;
 
 use crate::{media, peer};
 
@@ -23,6 +24,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         "states" => pipeline::states(rest),
         "many-plays" => many::plays(rest),
         "many-sinks" => many::sinks(rest),
+        "webm-loop" => webm::plain::run(rest),
+        "webm-sink" => webm::servers::sink(rest),
+        "webm-multisocketsink" => webm::servers::multisocketsink(rest),
+        "webm-icecast-source" => webm::servers::icecast_source(rest),
+        "webm-load" => webm::load::run(rest),
         other => Err(format!("unknown role {other}")),
     }
 }

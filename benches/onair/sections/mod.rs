@@ -8,6 +8,7 @@ mod play;
 mod publish;
 mod states;
 mod tls;
+mod webm;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -22,7 +23,15 @@ use crate::media::Media;
 use crate::peer::tls::make_certificates;
 use crate::table::{Report, cell};
 
-pub(crate) const SECTIONS: &[&str] = &["publish", "play", "first-buffer", "many", "tls", "states"];
+pub(crate) const SECTIONS: &[&str] = &[
+    "publish",
+    "play",
+    "first-buffer",
+    "many",
+    "tls",
+    "states",
+    "webm",
+];
 
 /// Longest that one client may take; librtmp's sink needs seconds for the short cut when all is
 /// well.
@@ -39,6 +48,7 @@ pub(crate) fn run(name: &str, bench: &Bench<'_>, report: &mut Report) -> Result<
         "many" => many::run(bench, report),
         "tls" => tls::run(bench, report),
         "states" => states::run(bench, report),
+        "webm" => webm::run(bench, report),
         other => Err(format!("no section {other}")),
     }
 }
