@@ -296,7 +296,12 @@ mod sys {
     /// writev() would raise SIGPIPE when the peer is gone. Rust programs ignore that signal, but
     /// gst-launch-1.0 and most applications are none, and it kills them.
     pub(super) fn send(socket: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        SockRef::from(socket).send_vectored_with_flags(slices, libc::MSG_NOSIGNAL)
+        let socket = SockRef::from(socket);
+        match slices {
+            // The kernel has less to read then.
+            [slice] => socket.send_with_flags(slice, libc::MSG_NOSIGNAL),
+            slices => socket.send_vectored_with_flags(slices, libc::MSG_NOSIGNAL),
+        }
     }
 
     pub(super) fn set_pacing_rate(socket: &TcpStream, rate: u64) -> io::Result<()> {

@@ -189,7 +189,7 @@ impl Broadcast<'_> {
                 let batch = if name == OURS_40 { 40 } else { 0 };
                 let port = free_port()?;
                 let description = format!(
-                    "webmhttpsink address=127.0.0.1 port={port} path=/live batch-time={batch} sync=false \
+                    "webmhttpsink name=sink async=false address=127.0.0.1 port={port} path=/live batch-time={batch} sync=false \
                      max-clients=0 max-clients-per-address=0 {extra}"
                 );
                 let port = port.to_string();
@@ -431,7 +431,7 @@ fn icecast_xml(folder: &Path, port: u16) -> String {
     format!(
         "<icecast><limits><clients>20000</clients><sources>2</sources><queue-size>4194304</queue-size>
            <client-timeout>30</client-timeout><header-timeout>15</header-timeout><source-timeout>10</source-timeout>
-           <burst-size>524288</burst-size></limits>
+           <burst-size>262144</burst-size></limits>
          <authentication><source-password>hackme</source-password><relay-password>hackme</relay-password>
            <admin-user>admin</admin-user><admin-password>hackme</admin-password></authentication>
          <hostname>localhost</hostname>

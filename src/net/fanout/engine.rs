@@ -23,6 +23,13 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 const EVENTS: usize = 1024;
 /// Between two looks at each client for what is due by time.
 const TICK: Duration = Duration::from_millis(500);
+/// Longest wait for more blocks while nobody asked for batches. A muxer gives several at a time, one
+/// right behind another, and sending each for itself costs as much as each is worth.
+const GATHER: Duration = Duration::from_micros(500);
+/// Such a wait is this part of what sending takes, so that it is none with few clients.
+const GATHER_PART: u32 = 16;
+/// A shorter one is not worth the call.
+const GATHER_LEAST: Duration = Duration::from_micros(50);
 /// Read at a time. Clients say little.
 const READ: usize = 16 << 10;
 
@@ -40,6 +47,8 @@ pub(super) struct Engine {
     /// The first of the next pass, so that it is not always the same one that is last.
     first: usize,
     next_send: Option<Instant>,
+    /// How long the last pass over all clients took.
+    pass: Duration,
     next_tick: Option<Instant>,
     scratch: Box<[u8]>,
 }
@@ -62,6 +71,7 @@ impl Engine {
             doomed: Vec::new(),
             first: 0,
             next_send: None,
+            pass: Duration::ZERO,
             next_tick: None,
             scratch: vec![0; READ].into_boxed_slice(),
         }
@@ -75,6 +85,7 @@ impl Engine {
                 // Interrupted by a signal.
                 continue;
             }
+            self.gather();
             let now = Instant::now();
             let mut hungry = std::mem::take(&mut self.hungry);
             hungry.sort_unstable();
@@ -106,6 +117,19 @@ impl Engine {
         let wait = |at: Instant| at.saturating_duration_since(now);
         let tick = self.next_tick.filter(|_| !self.clients.is_empty());
         [self.next_send, tick].into_iter().flatten().map(wait).min()
+    }
+
+    /// Waits for what comes right behind the first block.
+    fn gather(&self) {
+        let wait = (self.pass / GATHER_PART).min(GATHER);
+        if self.config.batch.is_zero() && wait >= GATHER_LEAST {
+            let inbox = self.shared.lock_inbox();
+            let wanted = !inbox.items.is_empty() && !inbox.urgent && !inbox.close;
+            drop(inbox);
+            if wanted {
+                std::thread::sleep(wait);
+            }
+        }
     }
 
     /// Takes what the users have put in; `false` when they are gone.
@@ -188,6 +212,7 @@ impl Engine {
 
     /// Gives every client its turn.
     fn deliver(&mut self, now: Instant) {
+        let begun = Instant::now();
         let mut batches = Batches::new(&self.window);
         // The slots of those that left are still there; a pass goes around all of them.
         let slots = self.clients.capacity();
@@ -202,6 +227,7 @@ impl Engine {
                 }
             }
         }
+        self.pass = begun.elapsed();
     }
 
     fn add(&mut self, client: NewClient, figures: Arc<Figures>, now: Instant) {

@@ -32,6 +32,8 @@ enum Socket {
 
 struct Client {
     socket: Socket,
+    /// The request, until there is a connection.
+    unsaid: Option<String>,
     connected: Instant,
     /// The stream so far, until the first key frame is whole.
     joining: Option<Vec<u8>>,
@@ -145,18 +147,18 @@ impl Load {
     fn connect(&mut self, lazy: bool) -> Result<(), String> {
         let wrong = |e: std::io::Error| format!("client {}: {e}", self.clients.len());
         let connected = Instant::now();
-        let mut socket = StdStream::connect(self.address).map_err(wrong)?;
         let request = format!(
             "GET {} HTTP/1.0\r\nHost: 127.0.0.1\r\nUser-Agent: onair\r\n\r\n",
             self.path
         );
+        let mut unsaid = None;
         let mut socket = match &self.tls {
             None => {
-                socket.write_all(request.as_bytes()).map_err(wrong)?;
-                socket.set_nonblocking(true).map_err(wrong)?;
-                Socket::Plain(TcpStream::from_std(socket))
+                unsaid = Some(request);
+                Socket::Plain(TcpStream::connect(self.address).map_err(wrong)?)
             }
             Some(config) => {
+                let mut socket = StdStream::connect(self.address).map_err(wrong)?;
                 let name = "localhost".try_into().map_err(|e| format!("{e}"))?;
                 let mut tls =
                     ClientConnection::new(config.clone(), name).map_err(|e| e.to_string())?;
@@ -177,15 +179,12 @@ impl Load {
             Socket::Plain(socket) => socket,
             Socket::Tls(tls) => &mut tls.sock,
         };
-        if !lazy {
-            let registered = self
-                .poll
-                .registry()
-                .register(source, token, Interest::READABLE);
-            registered.map_err(wrong)?;
-        }
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registered = self.poll.registry().register(source, token, both);
+        registered.map_err(wrong)?;
         self.clients.push(Client {
             socket,
+            unsaid,
             connected,
             joining: Some(Vec::new()),
             join: None,
@@ -205,7 +204,13 @@ impl Load {
         let now = Instant::now();
         for event in &events {
             let client = &mut self.clients[event.token().0];
-            loop {
+            if event.is_writable()
+                && let (Socket::Plain(socket), Some(request)) =
+                    (&mut client.socket, client.unsaid.take())
+            {
+                client.gone |= socket.write_all(request.as_bytes()).is_err();
+            }
+            while client.unsaid.is_none() && !client.lazy {
                 let read = match &mut client.socket {
                     Socket::Plain(socket) => socket.read(&mut self.scratch),
                     Socket::Tls(tls) => tls.read(&mut self.scratch),

@@ -103,9 +103,6 @@ fn serve(feed: &Feed, batch: Duration) -> std::io::Result<()> {
             }
             head = whole.end;
             next += 1;
-            if batch.is_zero() {
-                break;
-            }
         }
         sent_at = now;
         let from = if first == 0 { feed.header.end } else { first };

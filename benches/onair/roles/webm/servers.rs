@@ -12,19 +12,17 @@ use super::feed::Feed;
 use crate::peer::roles_die_with_parent;
 use crate::roles::pipeline::launch;
 
-/// `webm-sink FILE PORT DESCRIPTION`: appsrc in front of an element that does the rest.
+/// `webm-sink FILE PORT ELEMENT`: an element that does the rest.
 pub(crate) fn sink(args: &[String]) -> Result<(), String> {
-    let [path, port, description] = args else {
-        return Err("webm-sink FILE PORT DESCRIPTION".to_owned());
+    let [path, port, element] = args else {
+        return Err("webm-sink FILE PORT ELEMENT".to_owned());
     };
     roles_die_with_parent();
     let feed = Feed::read(path)?;
-    let pipeline = launch(&format!(
-        "appsrc name=in format=time is-live=true ! {description}"
-    ))?;
-    play(&feed, &pipeline)?;
+    let pipeline = launch(element)?;
+    let muxer = Muxer::new(&feed, &pipeline)?;
     println!("ports http={port}");
-    push(&feed, &pipeline)
+    muxer.run(&feed)
 }
 
 /// `webm-multisocketsink FILE`: with the least of a server in front: it reads requests, answers with
@@ -36,11 +34,11 @@ pub(crate) fn multisocketsink(args: &[String]) -> Result<(), String> {
     roles_die_with_parent();
     let feed = Feed::read(path)?;
     let pipeline = launch(
-        "appsrc name=in format=time is-live=true ! multisocketsink name=sink sync=false \
+        "multisocketsink name=sink sync=false async=false \
          sync-method=latest-keyframe recover-policy=keyframe units-max=500 units-soft-max=250 \
          unit-format=buffers",
     )?;
-    play(&feed, &pipeline)?;
+    let muxer = Muxer::new(&feed, &pipeline)?;
     let element = pipeline.by_name("sink").ok_or("no sink")?;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     let port = listener.local_addr().map_err(|e| e.to_string())?.port();
@@ -56,7 +54,7 @@ pub(crate) fn multisocketsink(args: &[String]) -> Result<(), String> {
             }
         }
     });
-    push(&feed, &pipeline)
+    muxer.run(&feed)
 }
 
 /// `webm-icecast-source FILE PORT`: the source of icecast2, as shout2send would be.
@@ -88,43 +86,60 @@ pub(crate) fn icecast_source(args: &[String]) -> Result<(), String> {
     feed.play(|piece| send(&piece.whole()))
 }
 
-fn play(feed: &Feed, pipeline: &gst::Pipeline) -> Result<(), String> {
-    let source = pipeline.by_name("in").ok_or("no appsrc")?;
-    let mut header = gst::Buffer::from_slice(feed.slice(&feed.header).to_vec());
-    if let Some(header) = header.get_mut() {
-        header.set_flags(gst::BufferFlags::HEADER);
-    }
-    let caps = gst::Caps::builder("video/webm")
-        .field("streamheader", gst::Array::new([header]))
-        .build();
-    source.set_property("caps", caps);
-    let state = pipeline.set_state(gst::State::Playing);
-    state.map(drop).map_err(|e| e.to_string())
-}
+/// Pushes into an element on the thread of the caller, as a muxer does.
+struct Muxer(gst::Pad);
 
-/// Two buffers a block and one a Cluster, as webmmux cuts.
-fn push(feed: &Feed, pipeline: &gst::Pipeline) -> Result<(), String> {
-    let source = pipeline.by_name("in").ok_or("no appsrc")?;
-    let send = |range: &Range<usize>, flags, due| {
-        if range.is_empty() {
-            return Ok(());
+impl Muxer {
+    fn new(feed: &Feed, pipeline: &gst::Pipeline) -> Result<Self, String> {
+        let sink = pipeline
+            .by_name("sink")
+            .and_then(|sink| sink.static_pad("sink"));
+        let sink = sink.ok_or("no element called sink")?;
+        let mut header = gst::Buffer::from_slice(feed.slice(&feed.header).to_vec());
+        if let Some(header) = header.get_mut() {
+            header.set_flags(gst::BufferFlags::HEADER);
         }
-        let mut buffer = gst::Buffer::from_slice(feed.slice(range).to_vec());
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_flags(flags);
-            buffer.set_pts(due);
-        }
-        match source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]) {
-            gst::FlowReturn::Ok => Ok(()),
-            other => Err(format!("the element says {other:?}")),
-        }
-    };
-    send(&feed.header, gst::BufferFlags::HEADER, None)?;
-    let delta = gst::BufferFlags::DELTA_UNIT;
-    feed.play(|piece| {
-        let due = gst::ClockTime::try_from(piece.due).ok();
-        send(&piece.cluster, gst::BufferFlags::empty(), due)?;
-        send(&piece.head, delta, due)?;
-        send(&piece.frame, delta, due)
-    })
+        let caps = gst::Caps::builder("video/webm")
+            .field("streamheader", gst::Array::new([header]))
+            .build();
+        let state = pipeline.set_state(gst::State::Playing);
+        state.map_err(|e| e.to_string())?;
+        let pad = gst::Pad::builder(gst::PadDirection::Src)
+            .name("src")
+            .build();
+        pad.set_active(true).map_err(|e| e.to_string())?;
+        pad.link(&sink).map_err(|e| format!("{e:?}"))?;
+        pad.push_event(gst::event::StreamStart::new("bench"));
+        pad.push_event(gst::event::Caps::new(&caps));
+        pad.push_event(gst::event::Segment::new(&gst::FormattedSegment::<
+            gst::ClockTime,
+        >::new()));
+        Ok(Self(pad))
+    }
+
+    /// Two buffers a block and one a Cluster, as webmmux cuts.
+    fn run(&self, feed: &Feed) -> Result<(), String> {
+        let send = |range: &Range<usize>, flags, due| {
+            if range.is_empty() {
+                return Ok(());
+            }
+            let mut buffer = gst::Buffer::from_slice(feed.slice(range).to_vec());
+            if let Some(buffer) = buffer.get_mut() {
+                buffer.set_flags(flags);
+                buffer.set_pts(due);
+            }
+            let pushed = self.0.push(buffer);
+            pushed
+                .map(drop)
+                .map_err(|e| format!("the element says {e:?}"))
+        };
+        send(&feed.header, gst::BufferFlags::HEADER, None)?;
+        let delta = gst::BufferFlags::DELTA_UNIT;
+        feed.play(|piece| {
+            let due = gst::ClockTime::try_from(piece.due).ok();
+            send(&piece.cluster, gst::BufferFlags::empty(), due)?;
+            send(&piece.head, delta, due)?;
+            send(&piece.frame, delta, due)
+        })
+    }
 }
