@@ -10,7 +10,6 @@ use gst::prelude::*;
 
 use super::feed::Feed;
 use crate::peer::roles_die_with_parent;
-use crate::roles::pipeline::launch;
 
 /// `webm-sink FILE PORT ELEMENT`: an element that does the rest.
 pub(crate) fn sink(args: &[String]) -> Result<(), String> {
@@ -19,7 +18,7 @@ pub(crate) fn sink(args: &[String]) -> Result<(), String> {
     };
     roles_die_with_parent();
     let feed = Feed::read(path)?;
-    let pipeline = launch(element)?;
+    let pipeline = alone(element)?;
     let muxer = Muxer::new(&feed, &pipeline)?;
     println!("ports http={port}");
     muxer.run(&feed)
@@ -33,7 +32,7 @@ pub(crate) fn multisocketsink(args: &[String]) -> Result<(), String> {
     };
     roles_die_with_parent();
     let feed = Feed::read(path)?;
-    let pipeline = launch(
+    let pipeline = alone(
         "multisocketsink name=sink sync=false async=false \
          sync-method=latest-keyframe recover-policy=keyframe units-max=500 units-soft-max=250 \
          unit-format=buffers",
@@ -84,6 +83,15 @@ pub(crate) fn icecast_source(args: &[String]) -> Result<(), String> {
     };
     send(&feed.header)?;
     feed.play(|piece| send(&piece.whole()))
+}
+
+/// A pipeline of one element.
+fn alone(description: &str) -> Result<gst::Pipeline, String> {
+    gst::init().map_err(|e| e.to_string())?;
+    let element = gst::parse::launch(description).map_err(|e| e.to_string())?;
+    let pipeline = gst::Pipeline::new();
+    pipeline.add(&element).map_err(|e| e.to_string())?;
+    Ok(pipeline)
 }
 
 /// Pushes into an element on the thread of the caller, as a muxer does.
