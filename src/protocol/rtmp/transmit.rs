@@ -42,6 +42,11 @@ impl Transmit {
         filled
     }
 
+    /// The first slice, for filters that copy.
+    pub fn front(&self) -> Option<&[u8]> {
+        self.slices.front().map(|bytes| &**bytes)
+    }
+
     /// Takes the first slice, for filters that have to change bytes.
     pub fn pop(&mut self) -> Option<Bytes> {
         let bytes = self.slices.pop_front()?;

@@ -7,8 +7,9 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::{
-    Answer, Form, HandshakeError, HandshakeInfo, Progress, Scheme, Style,
+    Answer, Form, HandshakeError, HandshakeInfo, Progress, Scheme, Style, VERSION,
     block::{Block, Filling, is_echo, new_block, time_ms, version},
+    crypt::{self, Cipher, KEY_LEN, KeyPair},
     digest::{self, DIGEST_LEN, Side},
 };
 use crate::protocol::rtmp::transmit::Transmit;
@@ -20,6 +21,12 @@ pub struct ClientHandshake {
     c1: Box<Block>,
     /// The digest in C1, which a server's signature answers.
     digest: Option<[u8; DIGEST_LEN]>,
+    /// The keys of RTMPE until S1 is there.
+    keys: Option<KeyPair>,
+    /// What follows from them then.
+    cipher: Option<Cipher>,
+    /// The version of RTMPE that the server chose.
+    chosen: Option<crypt::Version>,
     state: State,
 }
 
@@ -46,8 +53,12 @@ impl ClientHandshake {
     /// tell servers that there is no digest. [`Style::Plain`] sends zeros, as section 5.2.3 wants.
     /// `seed` must be random for each connection.
     pub fn new(style: Style, time_ms: u32, flash_version: [u8; 4], seed: [u8; 32]) -> Self {
-        // What FFmpeg and librtmp send without RTMPE; every server is tested with it.
-        Self::with_scheme(style, Scheme::First, time_ms, flash_version, seed)
+        // What FFmpeg and librtmp send; every server is tested with it.
+        let scheme = match style {
+            Style::Encrypted(_) => Scheme::Second,
+            Style::Plain | Style::Digest => Scheme::First,
+        };
+        Self::with_scheme(style, scheme, time_ms, flash_version, seed)
     }
 
     pub(super) fn with_scheme(
@@ -57,10 +68,28 @@ impl ClientHandshake {
         flash_version: [u8; 4],
         seed: [u8; 32],
     ) -> Self {
+        let keys = match style {
+            Style::Encrypted(_) => Some(KeyPair::new(&seed, KEY)),
+            Style::Plain | Style::Digest => None,
+        };
+        Self::with_keys(style, scheme, time_ms, flash_version, seed, keys)
+    }
+
+    pub(super) fn with_keys(
+        style: Style,
+        scheme: Scheme,
+        time_ms: u32,
+        flash_version: [u8; 4],
+        seed: [u8; 32],
+        keys: Option<KeyPair>,
+    ) -> Self {
         let (c1, digest) = match style {
             Style::Plain => (new_block(time_ms, [0; 4], &seed, C1), None),
-            Style::Digest => {
+            Style::Digest | Style::Encrypted(_) => {
                 let mut c1 = new_block(time_ms, flash_version, &seed, C1);
+                if let Some(keys) = &keys {
+                    put_key(&mut c1, scheme, keys.public());
+                }
                 let digest = digest::seal(&mut c1, Side::Client, scheme);
                 (c1, Some(digest))
             }
@@ -70,6 +99,9 @@ impl ClientHandshake {
             seed,
             c1,
             digest,
+            keys,
+            cipher: None,
+            chosen: None,
             state: State::S0,
         }
     }
@@ -87,7 +119,8 @@ impl ClientHandshake {
     ///
     /// # Errors
     ///
-    /// Only the first byte can be wrong, and then every later call fails alike.
+    /// Only the first byte can be wrong, and with RTMPE the digest and the key of S1; then every later
+    /// call fails alike.
     pub fn input(&mut self, data: &[u8], out: &mut Transmit) -> Result<Progress, HandshakeError> {
         let mut rest = data;
         loop {
@@ -97,10 +130,19 @@ impl ClientHandshake {
                         break;
                     };
                     rest = tail;
-                    self.state = if first == self.style.version() {
-                        State::S1(Filling::new())
-                    } else {
-                        State::Failed(HandshakeError::from_version(first))
+                    let chosen = crypt::Version::from_byte(first);
+                    self.state = match self.style {
+                        Style::Plain | Style::Digest if first == VERSION => {
+                            State::S1(Filling::new())
+                        }
+                        Style::Encrypted(_) if chosen.is_some() => {
+                            self.chosen = chosen;
+                            State::S1(Filling::new())
+                        }
+                        Style::Encrypted(_) if first == VERSION => {
+                            State::Failed(HandshakeError::NotEncrypted)
+                        }
+                        _ => State::Failed(HandshakeError::from_version(first)),
                     };
                 }
                 State::S1(filling) => {
@@ -108,10 +150,19 @@ impl ClientHandshake {
                         break;
                     };
                     let found = self.digest.and_then(|_| digest::find(s1, Side::Server));
+                    if let Some(keys) = self.keys.take() {
+                        match agree(&keys, s1, found) {
+                            Ok(cipher) => self.cipher = Some(cipher),
+                            Err(error) => {
+                                self.state = State::Failed(error);
+                                continue;
+                            }
+                        }
+                    }
                     let (form, c2) = match found {
                         Some((scheme, digest)) => {
                             let mut c2 = new_block(time_ms(s1), version(s1), &self.seed, C2);
-                            digest::sign(&mut c2, Side::Client, &digest);
+                            digest::sign(&mut c2, Side::Client, &digest, self.chosen);
                             (Form::Digest(scheme), Bytes::from(c2 as Box<[u8]>))
                         }
                         // A plain answer, or C1 sent back; what the server wants is an echo.
@@ -135,7 +186,8 @@ impl ClientHandshake {
                         break;
                     };
                     let mut met = *met;
-                    let signed = |digest| digest::is_signed(s2, Side::Server, &digest);
+                    let chosen = self.chosen;
+                    let signed = |digest| digest::is_signed(s2, Side::Server, &digest, chosen);
                     met.info.answer = Some(if is_echo(s2, &self.c1) {
                         Answer::Echo
                     } else if self.digest.is_some_and(signed) {
@@ -161,6 +213,11 @@ impl ClientHandshake {
     /// tell the difference; with one that waits for C2 it saves a round trip.
     pub fn may_send(&self) -> bool {
         self.met().is_some()
+    }
+
+    /// The key streams of RTMPE, once, when S1 was read.
+    pub fn take_cipher(&mut self) -> Option<Cipher> {
+        self.cipher.take()
     }
 
     /// The key of SWF verification, the last 32 bytes of S1; `None` before S1 was read.
@@ -189,6 +246,9 @@ impl ClientHandshake {
             seed: [0; 32],
             digest: digest::find(&c1, Side::Client).map(|(_, digest)| digest),
             c1,
+            keys: None,
+            cipher: None,
+            chosen: None,
             state: State::S0,
         }
     }
@@ -209,6 +269,28 @@ fn swf_key(s1: &Block) -> [u8; 32] {
     *s1.last_chunk().expect("the end of a block")
 }
 
+/// Puts a public key where `scheme` has it; the digest goes in afterwards.
+pub(super) fn put_key(block: &mut Block, scheme: Scheme, key: &[u8; KEY_LEN]) {
+    let offset = scheme.key_offset(block);
+    block[offset..offset + KEY_LEN].copy_from_slice(key);
+}
+
+/// What follows from both keys, the peer's being where its digest was `found`.
+pub(super) fn agree(
+    keys: &KeyPair,
+    theirs: &Block,
+    found: Option<(Scheme, [u8; DIGEST_LEN])>,
+) -> Result<Cipher, HandshakeError> {
+    let (scheme, _) = found.ok_or(HandshakeError::NoDigest)?;
+    let key = theirs[scheme.key_offset(theirs)..]
+        .first_chunk()
+        // Scheme::key_offset says why.
+        .expect("a key within its half");
+    let secret = keys.agree(key)?;
+    Ok(Cipher::new(&secret, keys.public(), key))
+}
+
 /// Labels of the random bytes.
 const C1: u8 = 1;
 const C2: u8 = 2;
+const KEY: u8 = 5;

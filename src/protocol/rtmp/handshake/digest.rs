@@ -9,7 +9,10 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::block::{BLOCK_LEN, Block};
+use super::{
+    block::{BLOCK_LEN, Block},
+    crypt::{self, scramble},
+};
 
 /// Length of a digest and of a signature in bytes.
 pub(super) const DIGEST_LEN: usize = 32;
@@ -27,7 +30,18 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    const ALL: [Scheme; 2] = [Scheme::First, Scheme::Second];
+    /// Both.
+    pub const ALL: [Scheme; 2] = [Scheme::First, Scheme::Second];
+
+    /// Where the public key of RTMPE starts in a block: in the half without the digest, 772 to 1403 or
+    /// 8 to 639, so the key always ends before the bytes that point at it.
+    pub(super) fn key_offset(self, block: &Block) -> usize {
+        let (pointer, first) = match self {
+            Scheme::First => (1532, 772),
+            Scheme::Second => (768, 8),
+        };
+        first + sum(block, pointer) % 632
+    }
 
     /// Where the digest starts in a block. Four bytes whose sum, modulo 728, counts from behind
     /// them: 12 to 739 or 776 to 1503, so the digest always ends within the block.
@@ -36,12 +50,13 @@ impl Scheme {
             Scheme::First => 8,
             Scheme::Second => 772,
         };
-        let sum: usize = block[pointer..pointer + 4]
-            .iter()
-            .map(|b| usize::from(*b))
-            .sum();
-        pointer + 4 + sum % 728
+        pointer + 4 + sum(block, pointer) % 728
     }
+}
+
+fn sum(block: &Block, pointer: usize) -> usize {
+    let bytes = block[pointer..pointer + 4].iter();
+    bytes.map(|b| usize::from(*b)).sum()
 }
 
 /// Which side made a block; each has its own key.
@@ -84,15 +99,26 @@ pub(super) fn find(block: &Block, side: Side) -> Option<(Scheme, [u8; DIGEST_LEN
     })
 }
 
-/// Puts the signature of `side` into its second block, which answers the peer's `digest`.
-pub(super) fn sign(block: &mut Block, side: Side, digest: &[u8; DIGEST_LEN]) {
-    let signature = signature(block, side, digest);
+/// Puts the signature of `side` into its second block, which answers the peer's `digest`; in the form
+/// of a version of RTMPE if there is one.
+pub(super) fn sign(
+    block: &mut Block,
+    side: Side,
+    digest: &[u8; DIGEST_LEN],
+    version: Option<crypt::Version>,
+) {
+    let signature = signature(block, side, digest, version);
     block[SIGNATURE..].copy_from_slice(&signature);
 }
 
 /// Whether `side` signed its second block with `digest`, ours.
-pub(super) fn is_signed(block: &Block, side: Side, digest: &[u8; DIGEST_LEN]) -> bool {
-    block[SIGNATURE..] == signature(block, side, digest)
+pub(super) fn is_signed(
+    block: &Block,
+    side: Side,
+    digest: &[u8; DIGEST_LEN],
+    version: Option<crypt::Version>,
+) -> bool {
+    block[SIGNATURE..] == signature(block, side, digest, version)
 }
 
 fn digest_at(block: &Block, side: Side, offset: usize) -> [u8; DIGEST_LEN] {
@@ -102,12 +128,21 @@ fn digest_at(block: &Block, side: Side, offset: usize) -> [u8; DIGEST_LEN] {
     )
 }
 
-fn signature(block: &Block, side: Side, digest: &[u8; DIGEST_LEN]) -> [u8; DIGEST_LEN] {
+fn signature(
+    block: &Block,
+    side: Side,
+    digest: &[u8; DIGEST_LEN],
+    version: Option<crypt::Version>,
+) -> [u8; DIGEST_LEN] {
     let key = hmac_sha256(&[side.name(), &KEY_TAIL].concat(), &[digest]);
-    hmac_sha256(&key, &[&block[..SIGNATURE]])
+    let mut signature = hmac_sha256(&key, &[&block[..SIGNATURE]]);
+    if let Some(version) = version {
+        scramble(version, &key, &mut signature);
+    }
+    signature
 }
 
-fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; DIGEST_LEN] {
+pub(super) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; DIGEST_LEN] {
     // HMAC takes a key of any length (RFC 2104 section 2).
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
     for part in parts {

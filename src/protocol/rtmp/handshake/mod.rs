@@ -6,11 +6,11 @@
 //! theirs: what follows the handshake in the same read stays with the caller. They know no clock,
 //! so the deadline against a peer that sends a byte a second is the caller's.
 //!
-//! RTMPE is not here. It would be one more [`Style`] whose [`version`](Style::version) is 6, 8 or 9:
-//! the same blocks and the same [`Scheme`]s, plus a key agreement in the bytes left of the digest.
+//! RTMPE is one more [`Style`]: the same blocks and the same [`Scheme`]s, plus what is in [`crypt`].
 
 mod block;
 mod client;
+pub mod crypt;
 mod digest;
 mod server;
 
@@ -28,6 +28,9 @@ pub enum Style {
     /// C1 names a Flash version and carries a digest, which some servers want before they send
     /// H.264 or verify a SWF. Servers that do not know digests take it for a plain one.
     Digest,
+    /// RTMPE: a digest, and everything behind the handshake is encrypted. The server may choose
+    /// another version.
+    Encrypted(crypt::Version),
 }
 
 impl Style {
@@ -35,6 +38,7 @@ impl Style {
     pub fn version(self) -> u8 {
         match self {
             Style::Plain | Style::Digest => VERSION,
+            Style::Encrypted(version) => version as u8,
         }
     }
 }
@@ -96,6 +100,15 @@ pub enum HandshakeError {
     /// The first byte asks for RTMPE, which this handshake did not offer.
     #[error("the peer wants RTMPE (version {0}), which was not offered")]
     Encrypted(u8),
+    /// RTMPE was asked for and the answer is plain RTMP.
+    #[error("the server does not encrypt: use rtmp, or rtmps if it has that, instead of rtmpe")]
+    NotEncrypted,
+    /// RTMPE needs a digest in the first block, to find the key by.
+    #[error("the peer asks for RTMPE and sends no valid digest")]
+    NoDigest,
+    /// The key in the first block is none.
+    #[error(transparent)]
+    BadKey(#[from] crypt::BadKey),
     /// The first byte is no version of RTMP that exists.
     #[error("the peer does not speak RTMP: its first byte is {0} instead of 3")]
     Version(u8),
@@ -447,8 +460,9 @@ mod tests {
         for recording in recordings() {
             let s1 = block(&recording.server[1..]);
             let c2 = block(&recording.client[1 + BLOCK_LEN..]);
-            let signed = digest::find(&s1, digest::Side::Server)
-                .is_some_and(|(_, digest)| digest::is_signed(&c2, digest::Side::Client, &digest));
+            let signed = digest::find(&s1, digest::Side::Server).is_some_and(|(_, digest)| {
+                digest::is_signed(&c2, digest::Side::Client, &digest, None)
+            });
             // ffmpeg looks at digests only when it plays.
             let expected = matches!(recording.name, "ffmpeg-play" | "rtmpdump-swf");
             assert_eq!(signed, expected, "{}", recording.name);

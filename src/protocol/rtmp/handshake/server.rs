@@ -9,6 +9,8 @@ use bytes::Bytes;
 use super::{
     Answer, Form, HandshakeError, HandshakeInfo, Progress, VERSION,
     block::{BLOCK_LEN, Block, Filling, is_echo, new_block, time_ms, version},
+    client::{agree, put_key},
+    crypt::{self, Cipher, KeyPair},
     digest::{self, DIGEST_LEN, Side},
 };
 use crate::protocol::rtmp::transmit::Transmit;
@@ -17,6 +19,11 @@ use crate::protocol::rtmp::transmit::Transmit;
 pub struct ServerHandshake {
     time_ms: u32,
     seed: [u8; 32],
+    /// Takes RTMPE, and nothing else.
+    encrypted: bool,
+    /// The version of RTMPE that the client asked for.
+    asked: Option<crypt::Version>,
+    cipher: Option<Cipher>,
     state: State,
 }
 
@@ -44,7 +51,18 @@ impl ServerHandshake {
         ServerHandshake {
             time_ms,
             seed,
+            encrypted: false,
+            asked: None,
+            cipher: None,
             state: State::C0,
+        }
+    }
+
+    /// The same for RTMPE, in whichever version the client asks for.
+    pub fn encrypted(time_ms: u32, seed: [u8; 32]) -> Self {
+        Self {
+            encrypted: true,
+            ..Self::new(time_ms, seed)
         }
     }
 
@@ -53,7 +71,8 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// Only the first byte can be wrong, and then every later call fails alike. Section 5.2.2 would
+    /// Only the first byte can be wrong, and with RTMPE the digest and the key of C1; then every later
+    /// call fails alike. Section 5.2.2 would
     /// have a server answer an unknown version with 3, but what asks for one is no plain client, and
     /// FFmpeg's listener refuses it as well.
     pub fn input(&mut self, data: &[u8], out: &mut Transmit) -> Result<Progress, HandshakeError> {
@@ -65,7 +84,14 @@ impl ServerHandshake {
                         break;
                     };
                     rest = tail;
-                    self.state = if first == VERSION {
+                    if self.encrypted {
+                        self.asked = crypt::Version::from_byte(first);
+                    }
+                    let expected = match self.encrypted {
+                        true => self.asked.is_some(),
+                        false => first == VERSION,
+                    };
+                    self.state = if expected {
                         State::C1(Filling::new())
                     } else {
                         State::Failed(HandshakeError::from_version(first))
@@ -75,9 +101,23 @@ impl ServerHandshake {
                     let Some(c1) = filling.fill(&mut rest) else {
                         break;
                     };
-                    let (sent, s2) = reply(c1, self.time_ms, &self.seed);
+                    let replied = match self.asked {
+                        None => Ok(reply(c1, self.time_ms, &self.seed)),
+                        Some(version) => encrypted_reply(c1, self.time_ms, &self.seed, version)
+                            .map(|(sent, s2, cipher)| {
+                                self.cipher = Some(cipher);
+                                (sent, s2)
+                            }),
+                    };
+                    let (sent, s2) = match replied {
+                        Ok(replied) => replied,
+                        Err(error) => {
+                            self.state = State::Failed(error);
+                            continue;
+                        }
+                    };
                     let mut bytes = Vec::with_capacity(1 + 2 * BLOCK_LEN);
-                    bytes.push(VERSION);
+                    bytes.push(self.asked.map_or(VERSION, |version| version as u8));
                     bytes.extend_from_slice(&sent.s1[..]);
                     bytes.extend_from_slice(&s2[..]);
                     out.push(Bytes::from(bytes));
@@ -89,7 +129,8 @@ impl ServerHandshake {
                         break;
                     };
                     let mut info = sent.info;
-                    let signed = |digest| digest::is_signed(c2, Side::Client, &digest);
+                    let asked = self.asked;
+                    let signed = |digest| digest::is_signed(c2, Side::Client, &digest, asked);
                     info.answer = Some(if is_echo(c2, &sent.s1) {
                         Answer::Echo
                     } else if sent.digest.is_some_and(signed) {
@@ -107,6 +148,11 @@ impl ServerHandshake {
             consumed: data.len() - rest.len(),
             done: matches!(self.state, State::Done { .. }),
         })
+    }
+
+    /// The key streams of RTMPE, once, when C1 was read.
+    pub fn take_cipher(&mut self) -> Option<Cipher> {
+        self.cipher.take()
     }
 
     /// What is known of the client; `None` before C1 was read.
@@ -139,7 +185,7 @@ fn reply(c1: &Block, time: u32, seed: &[u8; 32]) -> (Sent, Box<Block>) {
             let mut s1 = new_block(time, SERVER_VERSION, seed, S1);
             let ours = digest::seal(&mut s1, Side::Server, scheme);
             let mut s2 = new_block(time_ms(c1), version(c1), seed, S2);
-            digest::sign(&mut s2, Side::Server, &theirs);
+            digest::sign(&mut s2, Side::Server, &theirs, None);
             (Form::Digest(scheme), s1, Some(ours), s2)
         }
         None => {
@@ -148,13 +194,38 @@ fn reply(c1: &Block, time: u32, seed: &[u8; 32]) -> (Sent, Box<Block>) {
             (Form::Plain, s1, None, Box::new(*c1))
         }
     };
-    let info = HandshakeInfo {
+    let info = info(c1, form);
+    (Sent { info, s1, digest }, s2)
+}
+
+/// The same for RTMPE: a digest must be there, a key in either block, the signature as the version has
+/// it.
+fn encrypted_reply(
+    c1: &Block,
+    time: u32,
+    seed: &[u8; 32],
+    asked: crypt::Version,
+) -> Result<(Sent, Box<Block>, Cipher), HandshakeError> {
+    let found = digest::find(c1, Side::Client);
+    let keys = KeyPair::new(seed, KEY);
+    let cipher = agree(&keys, c1, found)?;
+    let (scheme, theirs) = found.ok_or(HandshakeError::NoDigest)?;
+    let mut s1 = new_block(time, SERVER_VERSION, seed, S1);
+    put_key(&mut s1, scheme, keys.public());
+    let digest = Some(digest::seal(&mut s1, Side::Server, scheme));
+    let mut s2 = new_block(time_ms(c1), version(c1), seed, S2);
+    digest::sign(&mut s2, Side::Server, &theirs, Some(asked));
+    let info = info(c1, Form::Digest(scheme));
+    Ok((Sent { info, s1, digest }, s2, cipher))
+}
+
+fn info(c1: &Block, form: Form) -> HandshakeInfo {
+    HandshakeInfo {
         form,
         peer_time_ms: time_ms(c1),
         peer_version: version(c1),
         answer: None,
-    };
-    (Sent { info, s1, digest }, s2)
+    }
 }
 
 /// Announced beside a digest. FFmpeg looks for one only from major version 3 on; 4.5 is the last
@@ -164,3 +235,4 @@ const SERVER_VERSION: [u8; 4] = [4, 5, 0, 1];
 /// Labels of the random bytes.
 const S1: u8 = 3;
 const S2: u8 = 4;
+const KEY: u8 = 6;
