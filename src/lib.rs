@@ -12,6 +12,7 @@
 //! net/        the only place with sockets, TLS, threads and timers
 //! protocol/   pure: no GStreamer, no sockets, no threads, no clock or randomness of its own
 //!   rtmp/       amf, chunk, message, handshake, session, url, auth, limits
+//!   rtmpt/      the tunnel through HTTP, both ends
 //!   flv/        tags as RTMP and files carry them
 //!   webm/       EBML reader, header and joinable blocks
 //!   http/       heads of requests and responses, who may watch

@@ -11,4 +11,5 @@
 pub mod flv;
 pub mod http;
 pub mod rtmp;
+pub mod rtmpt;
 pub mod webm;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! HTTP/1 as a server of streams speaks it (RFC 9110, RFC 9112): heads of requests in, heads of
-//! responses out, without I/O.
+//! HTTP/1 as a server of streams and a client of tunnels speak it (RFC 9110, RFC 9112): heads of
+//! requests and responses in both directions, without I/O.
 //!
 //! Bodies are none of its business but for the chunk heads that a live response needs. Parsing is
 //! httparse's; what is added is what a head means: a target that is safe to compare, a range, a
@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod range;
+pub mod reply;
 pub mod request;
 pub mod response;
 

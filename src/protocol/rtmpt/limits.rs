@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Every budget of the tunnel in one place, with its reason.
+
+use std::time::Duration;
+
+/// Longest session id, in letters. Red5's have 13, Flash Media Server's 16 to 20; FFmpeg's client takes
+/// 63.
+pub const ID: usize = 63;
+
+/// How long bytes may wait for others to share a request or a reply with. One more than the 23 ms of an
+/// AAC frame at 44.1 kHz: pieces of sound go in pairs, or with the picture between them.
+pub const GATHER: Duration = Duration::from_millis(24);
+
+/// Bytes that come after so long a silence do not wait: nothing flows that they could share with.
+pub const SPACING: Duration = Duration::from_millis(60);
+
+/// Bytes that wait for nothing: 190 bytes of heads are 2.3 % of them. Most pictures of 2 Mb/s are as
+/// large, so a live stream lags by 12 ms on average.
+pub const FULL: usize = 8 * 1024;
+
+/// Requests at the beginning of a session that nothing waits for: the dialogue before a stream is short
+/// messages, each of which waits for the one before.
+pub const WARM_UP: u64 = 24;
+
+/// Bytes that a client holds for the next request, and a server for the next reply. What is behind
+/// stays with the session, which can still drop it.
+pub const PENDING: usize = 256 * 1024;
+
+/// Longest reply a client takes, in bytes. Servers cut theirs at some ten KiB; the stream in one this
+/// long would be minutes old.
+pub const REPLY: u64 = 64 << 20;
+
+/// Longest body of a request that a server takes, in bytes: an encoder may send a key frame of 50 Mb/s
+/// and what gathered while it waited. Memory is taken as the bytes come.
+pub const REQUEST: usize = 16 << 20;
+
+/// The same while the session is not known.
+pub const FOREIGN_REQUEST: usize = 1024;
+
+/// How long a server holds a poll that it has nothing to say to. Long enough for the next frame of a
+/// stream that runs, short enough for a client that has something to send and waits for the reply.
+pub const HOLD: Duration = Duration::from_millis(20);
+
+/// How long a session may be silent before the server takes it for gone. The slowest poll comes twice a
+/// second.
+pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// Requests that may come before those they follow: a proxy may send a client's pipelined requests over
+/// several connections.
+pub const EARLY: u64 = 16;
+
+/// How long an early request waits for those it follows.
+pub const GAP: Duration = Duration::from_secs(5);
+
+/// Connections made in a row to repeat one request.
+pub const REPEATS: u32 = 3;
+
+/// Bytes a second that a reply must come with at least, once its time is over: slower than a modem is
+/// somebody who means to hold us up.
+pub const SLOWEST: u64 = 4096;

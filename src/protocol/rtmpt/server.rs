@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The server's end of a tunnel: which request asks for what, and one session's bytes, numbers and
+//! polling byte.
+//!
+//! Requests of a session may come over any connection and overtake each other. Whoever reads them calls
+//! [`Exchange::take`] once for each, and then [`Exchange::answer`] until there is an answer: when bytes
+//! were sent, when the deadline has come, and when another request was taken.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{POLLING_BYTES, is_id, limits};
+use crate::protocol::rtmp::transmit::Transmit;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Takes bytes and brings bytes.
+    Send,
+    /// Brings bytes.
+    Idle,
+    /// Ends the session.
+    Close,
+}
+
+/// What the path of a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `/fcs/ident2`, and whatever else is asked below `/fcs`.
+    Ident,
+    /// `/open/1`.
+    Open,
+    /// A request of a session.
+    Session {
+        /// What for.
+        verb: Verb,
+        /// The session's id.
+        id: String,
+        /// The request's number.
+        sequence: u64,
+    },
+}
+
+impl Target {
+    /// Reads a path; `None` where it is none of a tunnel.
+    pub fn parse(path: &str) -> Option<Self> {
+        let mut parts = path.strip_prefix('/')?.split('/');
+        let verb = match parts.next()? {
+            "fcs" => return Some(Self::Ident),
+            "open" => return Some(Self::Open),
+            "send" => Verb::Send,
+            "idle" => Verb::Idle,
+            "close" => Verb::Close,
+            _ => return None,
+        };
+        let (id, sequence) = (parts.next()?, parts.next()?);
+        let digits = sequence.bytes().all(|b| b.is_ascii_digit());
+        let sequence = sequence.parse().ok().filter(|_| digits)?;
+        if parts.next().is_some() || !is_id(id) {
+            return None;
+        }
+        let id = id.to_owned();
+        Some(Self::Session { verb, id, sequence })
+    }
+}
+
+/// Why a request is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Its number was used long ago.
+    #[error("this request was answered before")]
+    Old,
+    /// Its number is too far ahead, or those before it never came.
+    #[error("requests are missing before this one")]
+    Gap,
+    /// The session is over.
+    #[error("this session is over")]
+    Over,
+}
+
+/// What there is to say to a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This body.
+    Body(Bytes),
+    /// Nothing yet; look again at this time at the latest.
+    Wait(Instant),
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The number of the next request whose bytes are to be taken; `None` before the first.
+    next: Option<u64>,
+    /// The number of the next request to be answered.
+    answering: u64,
+    /// The last answer, in case it was lost.
+    last: Option<(u64, Bytes)>,
+    /// When the request that is to be answered came, and whether it brought bytes.
+    asked: Option<(Instant, bool)>,
+    /// Bytes of early requests, by number.
+    early: VecDeque<(u64, Verb, Bytes)>,
+    /// Since when something is missing before them.
+    gap: Option<Instant>,
+    incoming: VecDeque<Bytes>,
+    outgoing: Transmit,
+    /// Since when the first of the outgoing bytes waits.
+    since: Option<Instant>,
+    last_data: Option<Instant>,
+    answers: u64,
+    empty: u32,
+    step: usize,
+    /// The session within has nothing more to say.
+    ended: bool,
+    /// The client has nothing more to say.
+    closed: bool,
+    seen: Instant,
+}
+
+/// Empty replies in a row after which the polling byte goes up one step.
+const PATIENCE: u32 = 10;
+
+/// Answers between two numbers that clients begin with: 0 (librtmp, FFmpeg), 1, 2.
+const FIRST: u64 = 2;
+
+impl Exchange {
+    /// A session that was opened just now.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            next: None,
+            answering: 0,
+            last: None,
+            asked: None,
+            early: VecDeque::new(),
+            gap: None,
+            incoming: VecDeque::new(),
+            outgoing: Transmit::default(),
+            since: None,
+            last_data: None,
+            answers: 0,
+            empty: 0,
+            step: 0,
+            ended: false,
+            closed: false,
+            seen: now,
+        }
+    }
+
+    /// Takes a request and the bytes in it.
+    ///
+    /// # Errors
+    /// [`Refused`]; the session goes on, unless it is over.
+    pub fn take(
+        &mut self,
+        now: Instant,
+        verb: Verb,
+        sequence: u64,
+        body: Bytes,
+    ) -> Result<(), Refused> {
+        self.seen = now;
+        let next = match self.next {
+            Some(next) => next,
+            None if sequence <= FIRST => {
+                self.answering = sequence;
+                *self.next.insert(sequence)
+            }
+            None => return Err(Refused::Gap),
+        };
+        if sequence < next {
+            // The last one again: its reply was lost, or is still to be made.
+            let known = self.last.as_ref().is_some_and(|(n, _)| *n == sequence);
+            return if known || sequence >= self.answering {
+                Ok(())
+            } else {
+                Err(Refused::Old)
+            };
+        }
+        if self.closed {
+            return Err(Refused::Over);
+        }
+        if sequence >= next + limits::EARLY {
+            return Err(Refused::Gap);
+        }
+        if sequence == next {
+            self.apply(now, verb, body);
+        } else if self.early.iter().all(|(n, ..)| *n != sequence) {
+            self.early.push_back((sequence, verb, body));
+            self.gap.get_or_insert(now);
+        }
+        while let Some(at) = self.early.iter().position(|(n, ..)| Some(*n) == self.next)
+            && let Some((_, verb, body)) = self.early.remove(at)
+        {
+            self.apply(now, verb, body);
+        }
+        if self.early.is_empty() {
+            self.gap = None;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, now: Instant, verb: Verb, body: Bytes) {
+        self.next = self.next.map(|next| next + 1);
+        match verb {
+            Verb::Send if !body.is_empty() => self.incoming.push_back(body),
+            Verb::Send | Verb::Idle => {}
+            Verb::Close => self.closed = true,
+        }
+        self.asked = Some((now, verb != Verb::Idle));
+    }
+
+    /// Answers the request of this number, if its turn and its time have come.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn answer(&mut self, now: Instant, sequence: u64) -> Result<Answer, Refused> {
+        if let Some((number, body)) = &self.last
+            && *number == sequence
+        {
+            return Ok(Answer::Body(body.clone()));
+        }
+        if sequence < self.answering {
+            return Err(Refused::Old);
+        }
+        if self.next.is_none_or(|next| sequence >= next) {
+            // Those before it have not come.
+            let until = self.gap.unwrap_or(now) + limits::GAP;
+            if now >= until {
+                self.closed = true;
+                return Err(Refused::Gap);
+            }
+            return Ok(Answer::Wait(until));
+        }
+        if sequence > self.answering {
+            return Ok(Answer::Wait(now + limits::HOLD));
+        }
+        let due = self.due();
+        if now < due {
+            return Ok(Answer::Wait(due));
+        }
+        let body = self.body(now);
+        self.last = Some((sequence, body.clone()));
+        self.answering = sequence + 1;
+        Ok(Answer::Body(body))
+    }
+
+    /// When the request whose turn it is gets its answer.
+    fn due(&self) -> Instant {
+        let (asked, spoke) = self.asked.unwrap_or((self.seen, true));
+        if self.closed || self.ended || self.answers < limits::WARM_UP {
+            return match self.since {
+                None if !spoke && !self.closed && !self.ended => asked + limits::HOLD,
+                _ => asked,
+            };
+        }
+        match (self.since, self.last_data) {
+            // Who has something to say is not kept waiting for what nobody says.
+            (None, _) if spoke => asked,
+            (None, _) => asked + limits::HOLD,
+            (Some(since), Some(last)) if self.outgoing.len() < limits::FULL => (since
+                + limits::GATHER)
+                .min(last + limits::SPACING)
+                .max(asked),
+            (Some(_), _) => asked,
+        }
+    }
+
+    fn body(&mut self, now: Instant) -> Bytes {
+        let polling = self.polling(now);
+        if self.closed {
+            return Bytes::from_static(&[0]);
+        }
+        let mut body = BytesMut::with_capacity(1 + self.outgoing.len());
+        body.put_u8(polling);
+        while let Some(bytes) = self.outgoing.pop() {
+            body.put(bytes);
+        }
+        self.since = None;
+        body.freeze()
+    }
+
+    fn polling(&mut self, now: Instant) -> u8 {
+        self.answers += 1;
+        if self.outgoing.is_empty() {
+            self.empty += 1;
+            if self.empty > PATIENCE {
+                self.empty = 1;
+                self.step = (self.step + 1).min(POLLING_BYTES.len() - 1);
+            }
+            // Everything has been said.
+            if self.ended {
+                return 0;
+            }
+        } else {
+            (self.empty, self.step) = (0, 0);
+            self.last_data = Some(now);
+        }
+        POLLING_BYTES.get(self.step).copied().unwrap_or(1)
+    }
+
+    /// Bytes of the session that came.
+    pub fn poll_received(&mut self) -> Option<Bytes> {
+        self.incoming.pop_front()
+    }
+
+    /// Takes bytes of the session, as many as it holds; `false` if that are not all.
+    pub fn send(&mut self, now: Instant, meant: &mut Transmit) -> bool {
+        while self.outgoing.len() < limits::PENDING {
+            let Some(bytes) = meant.pop() else {
+                return true;
+            };
+            self.since.get_or_insert(now);
+            self.outgoing.push(bytes);
+        }
+        meant.is_empty()
+    }
+
+    /// Whether all that was sent is in an answer.
+    pub fn is_drained(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
+    /// The session within has nothing more to say: the client is told when it has all.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Nobody is left at one end.
+    pub fn give_up(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether the client has closed it, or was given up.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether it can be forgotten: it is over and a lost reply had its time.
+    pub fn is_over(&self, now: Instant) -> bool {
+        let silence = now.saturating_duration_since(self.seen);
+        let told = self.ended && self.outgoing.is_empty();
+        silence
+            >= if self.closed || told {
+                LINGER
+            } else {
+                limits::SILENCE
+            }
+    }
+
+    /// When it could be forgotten at the earliest.
+    pub fn poll_timeout(&self) -> Instant {
+        let told = self.ended && self.outgoing.is_empty();
+        self.seen
+            + if self.closed || told {
+                LINGER
+            } else {
+                limits::SILENCE
+            }
+    }
+}
+
+/// How long a session that is over is remembered.
+const LINGER: Duration = Duration::from_secs(5);
