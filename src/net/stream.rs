@@ -57,6 +57,11 @@ impl Ready {
 }
 
 impl Ready {
+    /// Whether the peer will send no more, or is gone.
+    pub(super) fn is_hung_up(self) -> bool {
+        self.hung_up
+    }
+
     /// Whether a read may find something, or the end.
     pub(super) fn is_readable(self) -> bool {
         self.readable

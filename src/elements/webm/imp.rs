@@ -60,6 +60,8 @@ pub struct WebmHttpSink {
     streaming: Mutex<Streaming>,
     interrupt: Interrupt,
     log_failed: AtomicBool,
+    /// What came in was no WebM.
+    failed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -108,6 +110,7 @@ impl WebmHttpSink {
         let secure = tls.is_some();
         let (path, patience) = (settings.path.clone(), settings.header_timeout);
         self.log_failed.store(false, Ordering::SeqCst);
+        self.failed.store(false, Ordering::SeqCst);
         let station = Station::open(settings, &self.obj()).map_err(|error| {
             gst::error_msg!(
                 gst::ResourceError::NoSpaceLeft,
@@ -162,7 +165,8 @@ impl WebmHttpSink {
         }
     }
 
-    fn serve(&self, bytes: &[u8]) -> Result<(), gst::FlowError> {
+    /// `whole` tells that the bytes do not go on from some before them.
+    fn serve(&self, bytes: &[u8], whole: bool) -> Result<(), gst::FlowError> {
         let station = self.station().ok_or(gst::FlowError::Flushing)?;
         station.received(bytes.len());
         let streaming = &mut *lock(&self.streaming);
@@ -174,7 +178,15 @@ impl WebmHttpSink {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let wall = wall.map_or(0, |since| since.as_millis() as u64);
         let mut pushed = Ok(());
-        if !splitter.has_header() && !bytes.starts_with(&EBML) {
+        if !splitter.has_header()
+            && !bytes.starts_with(&EBML)
+            && !streaming.stream_header.is_empty()
+        {
+            // Linked to a muxer that runs already, somewhere in a frame: only the head of a Cluster
+            // that begins with a key frame is no DELTA_UNIT.
+            if !whole {
+                return Ok(());
+            }
             for part in &streaming.stream_header {
                 pushed = pushed.and_then(|()| splitter.push(part, wall));
             }
@@ -192,6 +204,7 @@ impl WebmHttpSink {
         }
         station.send(blocks);
         pushed.map_err(|error| {
+            self.failed.store(true, Ordering::SeqCst);
             gst::element_imp_error!(
                 self,
                 gst::StreamError::WrongType,
@@ -269,7 +282,7 @@ fn listen_address(settings: &Settings) -> Result<SocketAddr, String> {
         "" => IpAddr::from(Ipv4Addr::UNSPECIFIED),
         "localhost" => IpAddr::from(Ipv4Addr::LOCALHOST),
         address => address.parse().map_err(|_| {
-            format!("{address:?} is no IP address to listen on; 0.0.0.0 is all of this machine's.")
+            format!("The address {address:?} is no IP address to listen on; 0.0.0.0 is all of this machine's.")
         })?,
     };
     Ok(SocketAddr::new(ip, settings.port))
@@ -423,12 +436,14 @@ impl BaseSinkImpl for WebmHttpSink {
             gst::element_imp_error!(self, gst::ResourceError::Read, ["Cannot map a buffer."]);
             gst::FlowError::Error
         })?;
-        self.serve(&map).map(|()| gst::FlowSuccess::Ok)
+        let whole = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        self.serve(&map, whole).map(|()| gst::FlowSuccess::Ok)
     }
 
     fn event(&self, event: gst::Event) -> bool {
         match event.view() {
-            gst::EventView::Eos(_) => {
+            // Behind an error an end follows that is none.
+            gst::EventView::Eos(_) if !self.failed.load(Ordering::SeqCst) => {
                 if let Some(station) = self.station()
                     && station.settings.on_source_loss == SourceLoss::Close
                 {

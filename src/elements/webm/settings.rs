@@ -98,12 +98,12 @@ impl Settings {
             let odd = |c: char| c.is_control() || ['?', '#', '%'].contains(&c);
             if !path.starts_with('/') || path.contains(odd) || path.split('/').any(is_dots) {
                 return Err(format!(
-                    "{path:?} is no path; give one that begins with a slash, without ?, # and %."
+                    "The path {path:?} has to begin with a slash and to do without ?, # and %."
                 ));
             }
             if paths.iter().take(at).any(|other| other == path) {
                 return Err(format!(
-                    "{path} is asked for twice; stream, player, metrics and status need a path each."
+                    "The path {path} is asked for twice; stream, player, metrics and status need one each."
                 ));
             }
         }

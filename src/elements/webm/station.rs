@@ -224,6 +224,8 @@ impl Station {
     pub(super) fn change(&self) {
         self.fanout().end();
         self.fanout().resume();
+        // Nobody is to begin with what is left of the old one.
+        self.fanout().clear();
     }
 
     /// Resets every connection, for players to come again.
@@ -320,7 +322,7 @@ impl Station {
 
     /// Lets somebody watch, or says why not.
     fn stream(self: &Arc<Self>, request: &Request, peer: HttpPeer) -> Result<Answer, Refusal> {
-        let range = request.range();
+        let mut range = request.range();
         if range == Range::Unsatisfiable {
             let text = "A live stream has no last bytes.";
             return Err(Refusal::new(416, text).with("Content-Range", "bytes */*"));
@@ -339,6 +341,10 @@ impl Station {
                 header.map(|header| header.bytes.clone()),
             )
         };
+        if beginning.is_none() && matches!(range, Range::Part { .. }) {
+            // How much of it is header is not known yet.
+            range = Range::Whole;
+        }
         let head_only = request.method == Method::Head;
         let framed = request.version == Version::Http11 && !matches!(range, Range::Part { .. });
         let head = self.head(request, range, &content_type, framed);
@@ -366,6 +372,10 @@ impl Station {
         };
         let station = self.clone();
         let limit = match range {
+            Range::Part { first: 0, length } => {
+                let header = beginning.map_or(0, |header| header.len() as u64);
+                Some(length.saturating_sub(header))
+            }
             Range::Part { length, .. } => Some(length),
             _ => None,
         };

@@ -42,6 +42,8 @@ pub(super) struct Client {
     protocol: Option<Box<dyn Protocol>>,
     /// What came without being asked for.
     ignored: usize,
+    /// The poll said that it will send no more.
+    hung_up: bool,
     /// It shut its direction; since then, or since it took something last.
     closed: Option<Instant>,
     line: Line,
@@ -135,6 +137,7 @@ impl Client {
             stack,
             protocol: client.protocol,
             ignored: 0,
+            hung_up: false,
             closed: None,
             line,
         })
@@ -145,6 +148,7 @@ impl Client {
     }
 
     pub(super) fn on_ready(&mut self, ready: Ready) {
+        self.hung_up |= ready.is_hung_up();
         self.stack.on_ready(ready);
     }
 
@@ -278,7 +282,12 @@ impl Client {
     ) -> Result<bool, Reason> {
         for _ in 0..READS {
             if self.protocol.is_none() && self.ignored >= IGNORED {
-                return Ok(false);
+                // What it said last will never be reached.
+                return if self.hung_up {
+                    Err(self.line.reason(Reason::Left))
+                } else {
+                    Ok(false)
+                };
             }
             let read = self.stack.read(scratch).map_err(gone);
             match read.map_err(|reason| self.line.reason(reason))? {
@@ -348,6 +357,11 @@ impl Client {
         if let Place::At(_) | Place::Waiting(_) = self.line.place {
             self.line.place = Place::Waiting(number);
         }
+    }
+
+    /// Whether it has been sent the end.
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self.line.place, Place::Leaving { .. })
     }
 
     fn ask(

@@ -206,7 +206,16 @@ impl Engine {
                 self.window.ended = true;
                 *fresh = true;
             }
-            Item::Resume => self.window.ended = false,
+            Item::Resume => {
+                if self.window.ended {
+                    // Whoever was there gets the end, however soon something else begins, and whoever
+                    // cannot take it now is cut off: what comes next is nothing for him.
+                    self.deliver(now);
+                    let late = self.clients.iter().filter(|(_, c)| !c.is_leaving());
+                    self.doomed.extend(late.map(|(key, _)| (key, Reason::Slow)));
+                }
+                self.window.ended = false;
+            }
         }
     }
 

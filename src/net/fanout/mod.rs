@@ -350,7 +350,8 @@ impl Fanout {
         });
     }
 
-    /// Takes the end back: the stream goes on for those who come now.
+    /// Takes the end back: the stream goes on for those who come now. Whoever has not taken the end by
+    /// then is cut off.
     pub fn resume(&self) {
         self.shared.put(|inbox| {
             inbox.items.push(Item::Resume);
