@@ -99,6 +99,15 @@ impl Client {
         (body, if short { End::Broken } else { end })
     }
 
+    /// Appends some of the body, or tells how it ended.
+    pub fn more(&mut self, body: &mut Vec<u8>) -> Option<End> {
+        match self.some(body) {
+            Ok(true) => None,
+            Ok(false) => Some(End::Proper),
+            Err(()) => Some(End::Broken),
+        }
+    }
+
     pub fn text(self) -> String {
         let (body, end) = self.body();
         assert_eq!(end, End::Proper);

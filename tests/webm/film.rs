@@ -116,10 +116,11 @@ pub fn read_packets(webm: &[u8]) -> (Vec<Packet>, String) {
 /// Time codes may move by what Opus goes back, and everything else is the same.
 #[track_caller]
 pub fn assert_same(got: &[Packet], sent: &[Packet]) {
-    let hashes = |packets: &[Packet]| -> Vec<(u32, String)> {
-        packets.iter().map(|p| (p.track, p.hash.clone())).collect()
-    };
-    assert_eq!(hashes(got), hashes(sent));
+    for (at, (got, sent)) in got.iter().zip(sent).enumerate() {
+        let same = got.track == sent.track && got.hash == sent.hash;
+        assert!(same, "packet {at}: {got:?} was {sent:?}");
+    }
+    assert_eq!(got.len(), sent.len(), "packets");
     for (got, sent) in got.iter().zip(sent) {
         assert!(
             (0..=8).contains(&(got.pts - sent.pts)),
