@@ -2,7 +2,7 @@
 
 //! `webmhttpsink`: live WebM over HTTP.
 //!
-//! The element knows GStreamer and hands blocks on; the [`station`] answers requests and knows who
+//! The element knows GStreamer and hands blocks on; the `station` answers requests and knows who
 //! watches; who is sent what and when is the business of [`fanout`](crate::net::fanout).
 
 mod imp;
