@@ -108,8 +108,11 @@ fn the_system_plugin_comes_back_when_ours_is_removed() {
 fn the_system_plugin_stands_in_for_a_broken_file() {
     let (registry, folder) = (Registry::new(), install());
     let library = folder.path().join(FILE);
-    let bytes = fs::read(&library).expect("the library");
-    fs::write(&library, &bytes[..10_000]).expect("its beginning");
+    // The linker refuses it. Of a file that is cut off, some pages are missing, and touching them kills
+    // GStreamer's scanner, which then at times blames the plugin it was to look at next.
+    let mut bytes = fs::read(&library).expect("the library");
+    bytes[..4].fill(0);
+    fs::write(&library, &bytes).expect("a file");
     assert_source(&registry, Some(folder.path()), &theirs());
 }
 
