@@ -3,15 +3,21 @@
 //! What an audio or video body says about itself in its first bytes: classic FLV (Adobe FLV 10.1,
 //! Annex E.4.2 and E.4.3) and Enhanced RTMP v2 (`ExAudioTagHeader`, `ExVideoTagHeader`).
 //!
-//! Enough to tell key frames, headers and frames apart and to time them. It is no demuxer: of several
-//! tracks in one message it describes the first, for frame and packet type hold for all of them.
+//! A head says what a body is, when it is to be shown, and where the codec's data is; it does not know
+//! what that data means. Of several tracks in one message [`VideoHead::parse`] describes the first, for
+//! frame and packet type hold for all of them; [`VideoHead::packets`] gives one head for each.
 
+mod read;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::fmt;
 
 use super::tag::{Tag, TagKind};
+
+pub use read::{AudioPackets, HeadError, VideoPackets};
+pub use write::{TrackData, write_audio_tracks, write_video_tracks};
 
 /// The head of a video body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +28,16 @@ pub struct VideoHead {
     pub packet: VideoPacket,
     /// The codec; enhanced command frames name none.
     pub codec: Option<Codec>,
-    /// The first track of a multitrack message.
+    /// The track, where the message names one.
     pub track: Option<Track>,
     /// Presentation time minus tag timestamp, in ms, -2^23 to 2^23 - 1; 0 where the head has none.
     pub composition_time: i32,
     /// To be added to the presentation time, 0 to 999 999 ns.
     pub nanos: u32,
-    /// Where the codec's data begins in the body, at most the body's length.
+    /// Where the codec's data begins in the body, at most `end`.
     pub payload: usize,
+    /// Where it ends, at most the body's length.
+    pub end: usize,
 }
 
 /// The head of an audio body.
@@ -41,12 +49,14 @@ pub struct AudioHead {
     pub codec: Option<Codec>,
     /// What a classic head says of the sound.
     pub sound: Option<Sound>,
-    /// The first track of a multitrack message.
+    /// The track, where the message names one.
     pub track: Option<Track>,
     /// To be added to the presentation time, 0 to 999 999 ns.
     pub nanos: u32,
-    /// Where the codec's data begins in the body, at most the body's length.
+    /// Where the codec's data begins in the body, at most `end`.
     pub payload: usize,
+    /// Where it ends, at most the body's length.
+    pub end: usize,
 }
 
 /// How a frame depends on others.
@@ -185,165 +195,11 @@ impl fmt::Debug for FourCc {
     }
 }
 
-/// `CodecID` of H.264, and of H.265 as servers in Asia used it before Enhanced RTMP (SRS 6,
-/// ZLMediaKit); both have packet type and composition time behind it.
-const CLASSIC_AVC: u8 = 7;
-const CLASSIC_HEVC: u8 = 12;
-
-/// `SoundFormat` of AAC, and the one that announces an enhanced head.
-const CLASSIC_AAC: u8 = 10;
-const EX_HEADER: u8 = 9;
-
-/// Packet type of a head with modifiers, for audio and video.
-const MOD_EX: u8 = 7;
-
 impl VideoHead {
-    /// Reads the head of a body, or returns `None` where the body ends before its packet type,
-    /// codec and track are known. A composition time cut short counts as 0.
-    pub fn parse(body: &[u8]) -> Option<Self> {
-        let mut input = Input { body, at: 0 };
-        let first = input.byte()?;
-        let frame = FrameType::from_number(first >> 4 & 7);
-        if first & 0x80 != 0 {
-            return Self::enhanced(input, frame, first & 0x0f);
-        }
-        let codec = first & 0x0f;
-        let mut head = Self {
-            frame,
-            packet: VideoPacket::CodedFrames,
-            codec: Some(Codec::Classic(codec)),
-            track: None,
-            composition_time: 0,
-            nanos: 0,
-            payload: 0,
-        };
-        if frame == FrameType::Command {
-            head.packet = VideoPacket::Command(input.byte()?);
-        } else if codec == CLASSIC_AVC || codec == CLASSIC_HEVC {
-            head.packet = match input.byte()? {
-                0 => VideoPacket::SequenceStart,
-                1 => VideoPacket::CodedFrames,
-                2 => VideoPacket::SequenceEnd,
-                other => VideoPacket::Reserved(other),
-            };
-            let time = input.signed_24();
-            // Encoders leave rubbish in it for the other packets.
-            if head.packet == VideoPacket::CodedFrames {
-                head.composition_time = time;
-            }
-        }
-        head.payload = input.at;
-        Some(head)
-    }
-
-    fn enhanced(mut input: Input<'_>, frame: FrameType, packet_type: u8) -> Option<Self> {
-        const METADATA: u8 = 4;
-        const MULTITRACK: u8 = 6;
-
-        let (packet_type, nanos) = input.modifiers(packet_type)?;
-        let mut head = Self {
-            frame,
-            packet: VideoPacket::Reserved(packet_type),
-            codec: None,
-            track: None,
-            composition_time: 0,
-            nanos,
-            payload: 0,
-        };
-        if frame == FrameType::Command && packet_type != METADATA {
-            head.packet = VideoPacket::Command(input.byte()?);
-            head.payload = input.at;
-            return Some(head);
-        }
-        let (packet_type, codec) = match packet_type {
-            MULTITRACK => {
-                let (packet_type, codec, track) = input.multitrack()?;
-                head.track = Some(track);
-                (packet_type, codec)
-            }
-            other => (other, input.four_cc()?),
-        };
-        head.codec = Some(Codec::FourCc(codec));
-        head.packet = match packet_type {
-            0 => VideoPacket::SequenceStart,
-            1 | 3 => VideoPacket::CodedFrames,
-            2 => VideoPacket::SequenceEnd,
-            METADATA => VideoPacket::Metadata,
-            5 => VideoPacket::Mpeg2TsSequenceStart,
-            other => VideoPacket::Reserved(other),
-        };
-        let timed = [FourCc::AVC1, FourCc::HVC1, FourCc::VVC1];
-        if packet_type == 1 && timed.contains(&codec) {
-            head.composition_time = input.signed_24();
-        }
-        head.payload = input.at;
-        Some(head)
-    }
-
     /// Whether decoding can begin at the pictures in this body.
     pub fn is_keyframe(&self) -> bool {
         self.packet == VideoPacket::CodedFrames
             && matches!(self.frame, FrameType::Key | FrameType::Generated)
-    }
-}
-
-impl AudioHead {
-    /// Reads the head of a body, or returns `None` where the body ends before its packet type,
-    /// codec and track are known. The empty body is [`AudioPacket::Silence`].
-    pub fn parse(body: &[u8]) -> Option<Self> {
-        let mut input = Input { body, at: 0 };
-        let mut head = Self {
-            packet: AudioPacket::Silence,
-            codec: None,
-            sound: None,
-            track: None,
-            nanos: 0,
-            payload: 0,
-        };
-        let Some(first) = input.byte() else {
-            return Some(head);
-        };
-        let format = first >> 4;
-        if format == EX_HEADER {
-            return Self::enhanced(input, head, first & 0x0f);
-        }
-        head.codec = Some(Codec::Classic(format));
-        head.sound = Some(Sound::classic(format, first));
-        head.packet = match format {
-            CLASSIC_AAC => match input.byte()? {
-                0 => AudioPacket::SequenceStart,
-                1 => AudioPacket::CodedFrames,
-                other => AudioPacket::Reserved(other),
-            },
-            _ => AudioPacket::CodedFrames,
-        };
-        head.payload = input.at;
-        Some(head)
-    }
-
-    fn enhanced(mut input: Input<'_>, mut head: Self, packet_type: u8) -> Option<Self> {
-        const MULTITRACK: u8 = 5;
-
-        let (packet_type, nanos) = input.modifiers(packet_type)?;
-        head.nanos = nanos;
-        let (packet_type, codec) = match packet_type {
-            MULTITRACK => {
-                let (packet_type, codec, track) = input.multitrack()?;
-                head.track = Some(track);
-                (packet_type, codec)
-            }
-            other => (other, input.four_cc()?),
-        };
-        head.codec = Some(Codec::FourCc(codec));
-        head.packet = match packet_type {
-            0 => AudioPacket::SequenceStart,
-            1 => AudioPacket::CodedFrames,
-            2 => AudioPacket::SequenceEnd,
-            4 => AudioPacket::MultichannelConfig,
-            other => AudioPacket::Reserved(other),
-        };
-        head.payload = input.at;
-        Some(head)
     }
 }
 
@@ -420,20 +276,8 @@ impl Tag {
     }
 }
 
-impl FrameType {
-    fn from_number(number: u8) -> Self {
-        match number {
-            1 => Self::Key,
-            2 => Self::Inter,
-            3 => Self::Disposable,
-            4 => Self::Generated,
-            5 => Self::Command,
-            other => Self::Reserved(other),
-        }
-    }
-}
-
 impl Sound {
+    /// What the first byte of a classic body of this format says.
     fn classic(format: u8, bits: u8) -> Self {
         // Annex E.4.2.1: for these SoundRate is to be ignored.
         let (rate, channels) = match (format, bits >> 2 & 3) {
@@ -454,82 +298,29 @@ impl Sound {
     }
 }
 
-/// A body and how much of it was read.
-struct Input<'a> {
-    body: &'a [u8],
-    at: usize,
-}
+/// `CodecID` of H.264, and of H.265 as servers in Asia used it before Enhanced RTMP (SRS 6,
+/// ZLMediaKit); both have packet type and composition time behind it.
+const CLASSIC_AVC: u8 = 7;
+const CLASSIC_HEVC: u8 = 12;
 
-impl Input<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let array = self.body.get(self.at..)?.first_chunk().copied()?;
-        self.at += N;
-        Some(array)
-    }
+/// `SoundFormat` of AAC, and the one that announces an enhanced head.
+const CLASSIC_AAC: u8 = 10;
+const EX_HEADER: u8 = 9;
 
-    fn byte(&mut self) -> Option<u8> {
-        self.array::<1>().map(|[byte]| byte)
-    }
+/// Packet type of a head with modifiers, for audio and video.
+const MOD_EX: u8 = 7;
+/// Of one with tracks.
+const VIDEO_MULTITRACK: u8 = 6;
+const AUDIO_MULTITRACK: u8 = 5;
+/// Of AMF pairs.
+const VIDEO_METADATA: u8 = 4;
+/// The only modifier there is.
+const TIMESTAMP_OFFSET_NANO: u8 = 0;
 
-    fn four_cc(&mut self) -> Option<FourCc> {
-        self.array().map(FourCc)
-    }
+/// Offsets are below this many nanoseconds.
+const NANOS: u32 = 1_000_000;
 
-    fn signed_24(&mut self) -> i32 {
-        match self.array::<3>() {
-            Some([b2, b1, b0]) => i32::from_be_bytes([b2, b1, b0, 0]) >> 8,
-            None => {
-                self.at = self.body.len();
-                0
-            }
-        }
-    }
-
-    /// Follows the chain of modifiers to the packet type behind it. Each takes at least three bytes
-    /// of the body, so the body bounds the chain.
-    fn modifiers(&mut self, mut packet_type: u8) -> Option<(u8, u32)> {
-        const TIMESTAMP_OFFSET_NANO: u8 = 0;
-
-        let mut nanos = 0;
-        while packet_type == MOD_EX {
-            let mut size = usize::from(self.byte()?) + 1;
-            if size == 256 {
-                size = usize::from(u16::from_be_bytes(self.array()?)) + 1;
-            }
-            let data = self.body.get(self.at..)?.get(..size)?;
-            self.at += size;
-            let next = self.byte()?;
-            if next >> 4 == TIMESTAMP_OFFSET_NANO
-                && let Some(&[n2, n1, n0]) = data.first_chunk()
-            {
-                // Of several the last holds; one out of range is none.
-                let offset = u32::from_be_bytes([0, n2, n1, n0]);
-                if offset < 1_000_000 {
-                    nanos = offset;
-                }
-            }
-            packet_type = next & 0x0f;
-        }
-        Some((packet_type, nanos))
-    }
-
-    /// Reads to the data of the first track, and cuts the body behind that data.
-    fn multitrack(&mut self) -> Option<(u8, FourCc, Track)> {
-        let types = self.byte()?;
-        let kind = match types >> 4 {
-            0 => MultitrackType::OneTrack,
-            1 => MultitrackType::ManyTracks,
-            2 => MultitrackType::ManyTracksManyCodecs,
-            _ => return None,
-        };
-        let codec = self.four_cc()?;
-        let id = self.byte()?;
-        if kind != MultitrackType::OneTrack {
-            let [s2, s1, s0] = self.array()?;
-            let size = u32::from_be_bytes([0, s2, s1, s0]) as usize;
-            let end = self.body.len().min(self.at.saturating_add(size));
-            self.body = self.body.get(..end)?;
-        }
-        Some((types & 0x0f, codec, Track { kind, id }))
-    }
+/// Whether frames of this codec have a composition time.
+fn is_timed(codec: FourCc) -> bool {
+    [FourCc::AVC1, FourCc::HVC1, FourCc::VVC1].contains(&codec)
 }

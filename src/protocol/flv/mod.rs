@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! FLV as files and RTMP carry it.
+//! FLV as files and RTMP carry it, classic and Enhanced RTMP v2.
+//!
+//! [`reader`] cuts a stream into [`tag`]s, [`head`] reads and writes what a body begins with, the rest
+//! is for what bodies hold. rtmpsrc, rtmpsink, flvmuxbridge and flvdemuxbridge all use this.
 
+pub mod channels;
+pub mod codec;
+pub mod color;
 pub mod head;
+pub mod limits;
 pub mod reader;
+pub mod script;
 pub mod tag;
 
 pub use head::{AudioHead, VideoHead};
 pub use reader::{FlvError, Item, Reader};
+pub use script::Script;
 pub use tag::{Tag, TagKind};

@@ -2,14 +2,20 @@
 
 //! Cuts a byte stream of FLV (Adobe FLV 10.1, Annex E.2 to E.4) into tags, whatever pieces it comes in.
 //!
-//! It does not look into tag bodies, and it does not search: once bytes are no tag, the stream is
-//! lost and says so.
+//! It does not look into tag bodies. Once bytes are no tag, the stream is lost and says so, unless the
+//! reader was made to search for the next tag ([`Reader::searching`]).
+
+#[cfg(test)]
+mod search_tests;
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::tag::{HEAD, TAIL, Tag, TagKind};
+use super::{
+    limits::SEARCHED_BODY,
+    tag::{HEAD, TAIL, Tag, TagKind},
+};
 
 /// What [`Reader::next`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub enum Item {
     },
     /// A tag.
     Tag(Tag),
+    /// So many bytes were no tag. Only of a reader that searches.
+    Skipped(usize),
 }
 
 /// Why there are no more tags.
@@ -56,6 +64,9 @@ pub struct Reader {
     /// Bytes in `partial` and `pieces`.
     len: usize,
     state: State,
+    searches: bool,
+    ended: bool,
+    taken: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +78,8 @@ enum State {
     Tag,
     /// In a tag of unknown type, with so many bytes to skip.
     Skip(usize),
+    /// Looking for the next tag, so many bytes behind the last one.
+    Search(usize),
     Failed(FlvError),
 }
 
@@ -78,6 +91,42 @@ const FILE_HEADER: usize = 9;
 const MAX_DATA_OFFSET: usize = 1024;
 
 impl Reader {
+    /// A reader that looks for the next tag where bytes are no tag, and says how many it skipped.
+    ///
+    /// Found is a tag that its back-pointer, or another tag behind it, confirms.
+    pub fn searching() -> Self {
+        Self {
+            searches: true,
+            ..Self::default()
+        }
+    }
+
+    /// Goes on in the middle of a stream, as after a seek: forgets all bytes, and expects a tag, or
+    /// searches for one. `position` is where in the stream the next piece comes from.
+    pub fn restart(&mut self, position: u64) {
+        let state = match self.searches {
+            true => State::Search(0),
+            false => State::Tag,
+        };
+        *self = Self {
+            state,
+            searches: self.searches,
+            taken: position,
+            ..Self::default()
+        };
+    }
+
+    /// No more pieces come: what a search still takes for the beginning of a tag is none.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// How many bytes of the stream became items so far, or were skipped: where the item ends that
+    /// [`next`](Self::next) returned last.
+    pub fn position(&self) -> u64 {
+        self.taken
+    }
+
     /// Takes the next piece of the stream, of any length.
     pub fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
@@ -103,11 +152,17 @@ impl Reader {
                     // Of `FLV`. No tag begins so: its reserved bits would be set.
                     if first == b'F' {
                         let Some(header) = self.file_header()? else {
+                            if matches!(self.state, State::Search(_)) {
+                                continue;
+                            }
                             return Ok(None);
                         };
                         return Ok(Some(header));
                     }
                     let Some(size) = self.tag_size(first)? else {
+                        if matches!(self.state, State::Search(_)) {
+                            continue;
+                        }
                         return Ok(None);
                     };
                     if TagKind::from_number(first & TYPE).is_none() {
@@ -137,6 +192,11 @@ impl Reader {
                     }
                     self.state = State::Header(left - skipped);
                 }
+                State::Search(skipped) => match self.search(skipped) {
+                    Some(item) => return Ok(Some(item)),
+                    None if matches!(self.state, State::Search(_)) => return Ok(None),
+                    None => {}
+                },
                 State::Skip(0) => self.state = State::Tag,
                 State::Skip(left) => {
                     let skipped = self.skip(left);
@@ -157,23 +217,70 @@ impl Reader {
 
     /// Forgets everything, for a new stream.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            searches: self.searches,
+            ..Self::default()
+        };
     }
 
     fn fail(&mut self, error: FlvError) -> FlvError {
         *self = Self {
             state: State::Failed(error),
+            searches: self.searches,
             ..Self::default()
         };
         error
     }
 
-    /// The error for bytes that are nothing, by where they are.
-    fn lost(&mut self) -> FlvError {
-        self.fail(match self.state {
-            State::Start => FlvError::NotFlv,
-            _ => FlvError::Lost,
-        })
+    /// What to make of bytes that are nothing, by where they are: a search, or an error.
+    fn lost(&mut self) -> Result<(), FlvError> {
+        match self.state {
+            State::Start => Err(self.fail(FlvError::NotFlv)),
+            _ if self.searches => {
+                self.state = State::Search(0);
+                Ok(())
+            }
+            _ => Err(self.fail(FlvError::Lost)),
+        }
+    }
+
+    /// Skips to the next tag, or as far as it is certain that there is none.
+    fn search(&mut self, mut skipped: usize) -> Option<Item> {
+        loop {
+            match self.candidate() {
+                Some(true) => {
+                    self.state = State::Tag;
+                    return (skipped > 0).then_some(Item::Skipped(skipped));
+                }
+                None if !self.ended || self.len == 0 => {
+                    self.state = State::Search(skipped);
+                    return None;
+                }
+                Some(false) | None => skipped += self.skip(1),
+            }
+        }
+    }
+
+    /// Whether a tag begins here; `None` where more bytes are needed to know.
+    fn candidate(&mut self) -> Option<bool> {
+        let [first] = self.peek()?;
+        if !is_tag_type(first) {
+            return Some(false);
+        }
+        let [_, s2, s1, s0, _, _, _, _, stream_id @ ..] = self.peek::<HEAD>()?;
+        let size = u32::from_be_bytes([0, s2, s1, s0]) as usize;
+        if stream_id != [0; 3] || size > SEARCHED_BODY {
+            return Some(false);
+        }
+        let end = HEAD + size + TAIL;
+        self.gather(end);
+        let behind = self.partial.get(HEAD + size..end)?;
+        if behind == ((HEAD + size) as u32).to_be_bytes() {
+            return Some(true);
+        }
+        self.gather(end + HEAD);
+        let next = self.partial.get(end..end + HEAD)?;
+        Some(matches!(next, [kind, _, _, _, _, _, _, _, 0, 0, 0] if is_tag_type(*kind)))
     }
 
     fn file_header(&mut self) -> Result<Option<Item>, FlvError> {
@@ -181,7 +288,7 @@ impl Reader {
             return Ok(None);
         };
         if &signature != b"FLV" {
-            return Err(self.lost());
+            return self.lost().map(|()| None);
         }
         let Some([_, _, _, _, flags, offset @ ..]) = self.peek::<FILE_HEADER>() else {
             return Ok(None);
@@ -204,13 +311,17 @@ impl Reader {
         let starts = matches!(self.state, State::Start);
         // At the start a stranger is likelier than a tag type nobody has defined.
         if first & RESERVED != 0 || starts && TagKind::from_number(first & TYPE).is_none() {
-            return Err(self.lost());
+            return self.lost().map(|()| None);
         }
         let Some([_, s2, s1, s0, _, _, _, _, stream_id @ ..]) = self.peek::<HEAD>() else {
             return Ok(None);
         };
         if starts && stream_id != [0; 3] {
-            return Err(self.lost());
+            return self.lost().map(|()| None);
+        }
+        if self.searches && stream_id != [0; 3] {
+            // Not even in what calls itself a tag.
+            return self.lost().map(|()| None);
         }
         if first & FILTER != 0 {
             return Err(self.fail(FlvError::Encrypted));
@@ -261,6 +372,7 @@ impl Reader {
             }
         };
         self.len -= n;
+        self.taken += n as u64;
         Some(bytes)
     }
 
@@ -282,6 +394,7 @@ impl Reader {
             }
         }
         self.len -= n - left;
+        self.taken += (n - left) as u64;
         n - left
     }
 
@@ -301,6 +414,11 @@ impl Reader {
             }
         }
     }
+}
+
+/// Whether this is the first byte of a tag of a known type, not encrypted.
+fn is_tag_type(first: u8) -> bool {
+    first & (RESERVED | FILTER) == 0 && TagKind::from_number(first).is_some()
 }
 
 /// Pieces below this many bytes are copied out as they come.
@@ -499,6 +617,7 @@ mod tests {
                 match item {
                     Item::Header { .. } => bytes.extend_from_slice(HEADER),
                     Item::Tag(tag) => bytes.extend_from_slice(tag.as_flv()),
+                    Item::Skipped(_) => unreachable!("not generated"),
                 }
                 bytes
             });

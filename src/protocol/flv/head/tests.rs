@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
+use bytes::{BufMut, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::flv::tag::MAX_BODY;
 
 fn video(body: &[u8]) -> VideoHead {
     VideoHead::parse(body).unwrap_or_else(|| panic!("{body:02x?}"))
@@ -177,6 +179,7 @@ fn video_heads() {
             composition_time,
             nanos: 0,
             payload,
+            end: body.len(),
         };
         assert_eq!(video(body), expected, "{body:02x?}");
     }
@@ -230,6 +233,7 @@ fn audio_heads() {
             track: None,
             nanos: 0,
             payload,
+            end: body.len(),
         };
         assert_eq!(audio(body), expected, "{body:02x?}");
     }
@@ -397,6 +401,289 @@ proptest! {
         }
         if let Some(head) = AudioHead::parse(&body) {
             prop_assert!(head.payload <= body.len() && head.nanos < 1_000_000);
+        }
+    }
+}
+
+fn many<'a>(kind: MultitrackType, tracks: &[TrackData<'a>], packet: VideoPacket) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    assert!(write_video_tracks(
+        FrameType::Inter,
+        packet,
+        7,
+        kind,
+        tracks,
+        &mut out
+    ));
+    out.to_vec()
+}
+
+#[test]
+fn every_track_of_a_message() {
+    let track = |codec, id, composition_time, data: &'static [u8]| TrackData {
+        codec,
+        id,
+        composition_time,
+        data,
+    };
+    let one_codec = [
+        track(FourCc::AVC1, 0, 40, b"first"),
+        track(FourCc::AVC1, 3, 0, b""),
+        track(FourCc::AVC1, 255, -40, b"third"),
+    ];
+    let codecs = [
+        track(FourCc::HVC1, 1, 80, b"first"),
+        track(FourCc::AV01, 2, 0, b"second"),
+    ];
+    use MultitrackType::{ManyTracks, ManyTracksManyCodecs};
+    for (asked, written, tracks) in [
+        (ManyTracks, ManyTracks, &one_codec[..]),
+        (ManyTracksManyCodecs, ManyTracksManyCodecs, &one_codec),
+        (ManyTracks, ManyTracksManyCodecs, &codecs),
+        (ManyTracksManyCodecs, ManyTracksManyCodecs, &codecs),
+    ] {
+        let body = many(asked, tracks, VideoPacket::CodedFrames);
+        let heads: Vec<_> = VideoHead::packets(&body).map(Result::unwrap).collect();
+        assert_eq!(heads.len(), tracks.len());
+        for (head, track) in heads.iter().zip(tracks) {
+            let id = track.id;
+            assert_eq!(head.track, Some(Track { kind: written, id }));
+            assert_eq!(head.codec, Some(Codec::FourCc(track.codec)));
+            assert_eq!(head.composition_time, track.composition_time);
+            assert_eq!((head.frame, head.nanos), (FrameType::Inter, 7));
+            assert_eq!(&body[head.payload..head.end], track.data);
+        }
+        // Cut anywhere, the tracks before the cut are whole and the one that is cut is none.
+        for len in 0..body.len() {
+            let mut whole = 0;
+            for head in VideoHead::packets(&body[..len]) {
+                match head {
+                    Ok(head) => {
+                        assert_eq!(head.end, heads[whole].end);
+                        whole += 1;
+                    }
+                    Err(HeadError::Truncated | HeadError::TrackSize) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert!(whole < heads.len());
+        }
+    }
+}
+
+#[test]
+fn times_of_zero_are_left_out_where_all_are() {
+    let track = |codec| TrackData {
+        codec,
+        id: 1,
+        composition_time: 0,
+        data: b"x",
+    };
+    let type_of = |tracks: &[TrackData<'_>]| {
+        many(MultitrackType::ManyTracks, tracks, VideoPacket::CodedFrames)[6] & 0x0f
+    };
+    assert_eq!(type_of(&[track(FourCc::AVC1), track(FourCc::HVC1)]), 3);
+    assert_eq!(type_of(&[track(FourCc::AVC1), track(FourCc::AV01)]), 1);
+    assert_eq!(type_of(&[track(FourCc::VP09)]), 1);
+}
+
+#[test]
+fn tracks_that_no_message_can_hold_are_refused() {
+    let mut out = BytesMut::new();
+    let track = TrackData {
+        codec: FourCc::OPUS,
+        id: 0,
+        composition_time: 0,
+        data: b"",
+    };
+    let kind = MultitrackType::ManyTracks;
+    let packet = AudioPacket::CodedFrames;
+    assert!(!write_audio_tracks(packet, 0, kind, &[], &mut out));
+    assert!(!write_audio_tracks(
+        packet,
+        0,
+        kind,
+        &[track; 257],
+        &mut out
+    ));
+    let huge = vec![0; MAX_BODY];
+    let huge = TrackData {
+        data: &huge,
+        ..track
+    };
+    assert!(!write_audio_tracks(packet, 0, kind, &[huge], &mut out));
+    assert!(out.is_empty());
+    assert!(write_audio_tracks(packet, 0, kind, &[track; 256], &mut out));
+    assert_eq!(AudioHead::packets(&out).filter(Result::is_ok).count(), 256);
+    out.put_slice(b"\0\0\0\0");
+    let error = AudioHead::packets(&out).last();
+    assert_eq!(error, Some(Err(HeadError::TooManyTracks)));
+}
+
+#[test]
+fn why_a_body_cannot_be_read() {
+    let error = |body: &[u8]| VideoHead::packets(body).find_map(Result::err);
+    assert_eq!(error(b""), Some(HeadError::Truncated));
+    assert_eq!(error(b"\x96\x31avc1\0"), Some(HeadError::Multitrack(3)));
+    assert_eq!(
+        error(b"\xa6\x11av01\x02\0\0\x04abc"),
+        Some(HeadError::TrackSize)
+    );
+    assert_eq!(
+        error(b"\xa6\x11av01\x02\0\0\x01a\x03"),
+        Some(HeadError::Truncated)
+    );
+    assert_eq!(error(b"\xa6\x11av01\x02\0\0\x01a"), None);
+}
+
+fn four_cc() -> impl Strategy<Value = FourCc> {
+    prop::sample::select(vec![
+        FourCc::VP08,
+        FourCc::VP09,
+        FourCc::AV01,
+        FourCc::AVC1,
+        FourCc::HVC1,
+        FourCc::VVC1,
+        FourCc::OPUS,
+        FourCc(*b"new!"),
+    ])
+}
+
+fn codec() -> impl Strategy<Value = Codec> {
+    prop_oneof![
+        four_cc().prop_map(Codec::FourCc),
+        (0..16u8).prop_map(Codec::Classic),
+    ]
+}
+
+fn one_track() -> impl Strategy<Value = Option<Track>> {
+    prop::option::of(any::<u8>().prop_map(|id| Track {
+        kind: MultitrackType::OneTrack,
+        id,
+    }))
+}
+
+proptest! {
+    #[test]
+    fn video_heads_come_back(
+        frame in 0..8u8,
+        packet in prop::sample::select(vec![
+            VideoPacket::SequenceStart,
+            VideoPacket::CodedFrames,
+            VideoPacket::SequenceEnd,
+            VideoPacket::Metadata,
+            VideoPacket::Mpeg2TsSequenceStart,
+            VideoPacket::Reserved(9),
+            VideoPacket::Command(1),
+        ]),
+        codec in codec(),
+        track in one_track(),
+        composition_time in -0x80_0000..0x80_0000i32,
+        nanos in 0..NANOS,
+        data in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let command = matches!(packet, VideoPacket::Command(_));
+        let mut frame = VideoHead::parse(&[frame << 4 | 2, 0]).unwrap().frame;
+        if command {
+            frame = FrameType::Command;
+        } else if frame == FrameType::Command && packet != VideoPacket::Metadata {
+            frame = FrameType::Key;
+        }
+        if track.is_some() && packet == VideoPacket::Metadata {
+            frame = FrameType::Key;
+        }
+        let mut head = VideoHead {
+            frame,
+            packet,
+            codec: Some(codec),
+            track,
+            composition_time,
+            nanos,
+            payload: 0,
+            end: 0,
+        };
+        // What a head cannot say does not come back.
+        let timed = match codec {
+            Codec::Classic(number) => {
+                if number != CLASSIC_AVC && number != CLASSIC_HEVC && !command {
+                    head.packet = VideoPacket::CodedFrames;
+                }
+                if !command && matches!(head.packet, VideoPacket::Metadata | VideoPacket::Mpeg2TsSequenceStart) {
+                    head.packet = VideoPacket::CodedFrames;
+                }
+                if frame == FrameType::Command && !command {
+                    head.frame = FrameType::Key;
+                }
+                (head.track, head.nanos) = (None, 0);
+                number == CLASSIC_AVC || number == CLASSIC_HEVC
+            }
+            Codec::FourCc(four_cc) => is_timed(four_cc),
+        };
+        if !timed || head.packet != VideoPacket::CodedFrames {
+            head.composition_time = 0;
+        }
+        if command && matches!(codec, Codec::FourCc(_)) {
+            (head.codec, head.track) = (None, None);
+        }
+        let mut body = BytesMut::new();
+        head.write(&mut body);
+        (head.payload, head.end) = (body.len(), body.len() + data.len());
+        body.put_slice(&data);
+        let heads: Vec<_> = VideoHead::packets(&body).collect();
+        prop_assert_eq!(heads, vec![Ok(head)]);
+    }
+
+    #[test]
+    fn audio_heads_come_back(
+        packet in prop::sample::select(vec![
+            AudioPacket::SequenceStart,
+            AudioPacket::CodedFrames,
+            AudioPacket::SequenceEnd,
+            AudioPacket::MultichannelConfig,
+            AudioPacket::Reserved(3),
+        ]),
+        codec in codec(),
+        sound in 0..16u8,
+        track in one_track(),
+        nanos in 0..NANOS,
+        data in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let mut head = AudioHead {
+            packet,
+            codec: Some(codec),
+            sound: None,
+            track,
+            nanos,
+            payload: 0,
+            end: 0,
+        };
+        if let Codec::Classic(format) = codec {
+            prop_assume!(format != EX_HEADER);
+            head.sound = Some(Sound::classic(format, sound));
+            (head.track, head.nanos) = (None, 0);
+            if format != CLASSIC_AAC || !matches!(packet, AudioPacket::SequenceStart | AudioPacket::Reserved(_)) {
+                head.packet = AudioPacket::CodedFrames;
+            }
+        }
+        let mut body = BytesMut::new();
+        head.write(&mut body);
+        (head.payload, head.end) = (body.len(), body.len() + data.len());
+        body.put_slice(&data);
+        let heads: Vec<_> = AudioHead::packets(&body).collect();
+        prop_assert_eq!(heads, vec![Ok(head)]);
+    }
+
+    #[test]
+    fn heads_of_any_body_lie_in_it(body in prop::collection::vec(any::<u8>(), 0..80)) {
+        let mut last = 0;
+        for head in VideoHead::packets(&body).flatten() {
+            prop_assert!(last <= head.payload && head.payload <= head.end && head.end <= body.len());
+            last = head.end;
+        }
+        let mut last = 0;
+        for head in AudioHead::packets(&body).flatten() {
+            prop_assert!(last <= head.payload && head.payload <= head.end && head.end <= body.len());
+            last = head.end;
         }
     }
 }
