@@ -16,6 +16,7 @@
 //!   flv/        tags as RTMP and files carry them
 //!   webm/       EBML reader, header and joinable blocks
 //!   http/       heads of requests and responses, who may watch
+//!   wcs/        messages of the WCS Raw WebSocket API, its calls, its dialect of SDP
 //! ```
 //!
 //! An application that does not want to depend on an installed plugin links this crate and calls

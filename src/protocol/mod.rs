@@ -12,4 +12,5 @@ pub mod flv;
 pub mod http;
 pub mod rtmp;
 pub mod rtmpt;
+pub mod wcs;
 pub mod webm;
