@@ -2,13 +2,13 @@
 
 //! A publisher that came to a listening port, from the moment the porter handed it over.
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::Instant;
 
 use mio::{Registry, Token};
 
 use super::{
     connection::{ConnectionError, READ},
-    porter::Arrival,
+    porter::{Arrival, Caller, Pulse},
     stack::{Read, Stack, Write},
 };
 use crate::protocol::{
@@ -23,22 +23,10 @@ pub struct Guest {
     session: ServerSession,
     stream_id: u32,
     /// Who it is.
-    pub introduction: Introduction,
+    pub caller: Caller,
+    pulse: Option<Pulse>,
     buffer: Box<[u8]>,
     closed: bool,
-}
-
-/// Who a publisher said it is, and where it comes from.
-#[derive(Clone, Debug)]
-pub struct Introduction {
-    /// Its address.
-    pub peer: Option<SocketAddr>,
-    /// The application it named, query included.
-    pub app: String,
-    /// The stream it named, query included.
-    pub stream: String,
-    /// `flashVer` of its connect command: the name of the encoder.
-    pub encoder: String,
 }
 
 /// What a publisher did.
@@ -62,21 +50,12 @@ impl Guest {
     ) -> Result<Self, ConnectionError> {
         let mut stack = arrival.stack;
         stack.register(registry, token)?;
-        let encoder = arrival
-            .object
-            .string("flashVer")
-            .unwrap_or_default()
-            .to_owned();
         Ok(Self {
             stack,
             session: arrival.session,
             stream_id: arrival.stream_id,
-            introduction: Introduction {
-                peer: arrival.peer,
-                app: arrival.app,
-                stream: arrival.stream,
-                encoder,
-            },
+            caller: arrival.caller,
+            pulse: arrival.pulse,
             buffer: vec![0; READ].into_boxed_slice(),
             closed: false,
         })
@@ -90,6 +69,13 @@ impl Guest {
     /// Counters of the session.
     pub fn stats(&self) -> LinkStats {
         self.session.stats()
+    }
+
+    /// Says why, as far as that takes no waiting, and closes.
+    pub fn dismiss(mut self, description: &str) {
+        self.session.dismiss(description);
+        let _ = self.flush();
+        self.stack.shutdown();
     }
 
     /// Does what can be done without waiting, until there is an event; `None` means that the socket
@@ -142,7 +128,11 @@ impl Guest {
             });
             taken.map_err(in_session)?;
             match read? {
-                Read::Data(_) => {}
+                Read::Data(_) => {
+                    if let Some(pulse) = &self.pulse {
+                        pulse.beat(now);
+                    }
+                }
                 Read::WouldBlock => return Ok(None),
                 Read::Closed => self.closed = true,
             }

@@ -16,9 +16,9 @@ use mio::{Events, Poll, Token, Waker};
 use super::{
     NetError, Stage as NetStage,
     connection::{Connection, ConnectionError},
-    guest::{Guest, GuestEvent, Introduction},
+    guest::{Guest, GuestEvent},
     interrupt::Interrupt,
-    porter::{self, Claim, ClaimError, Wanted},
+    porter::{self, Caller, Claim, ClaimError, Takeover, Wanted},
     stack::Target,
     stream::Ready,
 };
@@ -46,7 +46,9 @@ pub enum Received {
     /// A seek was refused; the stream goes on.
     SeekFailed(Status),
     /// A publisher came to the listening port.
-    Arrived(Introduction),
+    Arrived(Caller),
+    /// Another publisher takes the place of the one that was there.
+    Replaced,
     /// The stream is over.
     End(EndReason),
     /// The server asks to be left.
@@ -115,9 +117,13 @@ impl Receiver {
     ///
     /// # Errors
     /// [`ReceiveError::Claim`] when the place is taken or the address cannot be listened on.
-    pub fn listen(wanted: Wanted, interrupt: Arc<Interrupt>) -> Result<Self, ReceiveError> {
+    pub fn listen(
+        wanted: Wanted,
+        takeover: Takeover,
+        interrupt: Arc<Interrupt>,
+    ) -> Result<Self, ReceiveError> {
         let (poll, waker) = poll(&interrupt)?;
-        let claim = porter::claim(wanted, move || {
+        let claim = porter::claim(wanted, takeover, move || {
             // A poll that cannot be woken has been dropped, and the claim with it.
             let _ = waker.wake();
         })?;
@@ -199,11 +205,12 @@ impl Receiver {
         }
     }
 
-    /// Closes the connection of a listener's publisher, so that the next one may come.
-    pub fn dismiss(&mut self) {
+    /// Closes the connection of a listener's publisher and says why, so that the next one may come.
+    pub fn dismiss(&mut self, why: &str) {
         if let Side::Listener { claim, guest } = &mut self.side
-            && guest.take().is_some()
+            && let Some(guest) = guest.take()
         {
+            guest.dismiss(why);
             claim.release();
         }
     }
@@ -255,8 +262,14 @@ impl Receiver {
                             return Err(error.into());
                         }
                     };
-                    return Ok(Some(Received::Arrived(guest.introduction.clone())));
+                    return Ok(Some(Received::Arrived(guest.caller.clone())));
                 };
+                if claim.is_waiting() {
+                    if let Some(guest) = slot.take() {
+                        guest.dismiss("Another publisher has taken this place.");
+                    }
+                    return Ok(Some(Received::Replaced));
+                }
                 let event = guest.turn(now);
                 match event {
                     Ok(Some(GuestEvent::Media(tag))) => Ok(Some(Received::Media(tag))),

@@ -16,7 +16,7 @@ use std::{
 use super::{
     connection::ConnectionError,
     interrupt::Interrupt,
-    porter::{ClaimError, Wanted},
+    porter::{ClaimError, OpenHouse, Takeover, Wanted},
     publisher::{Notice, Overflow, Publisher, PublisherConfig, PushError},
     queue::QueueLimits,
     reactor::{Io, Next, Reactor, Task},
@@ -69,7 +69,13 @@ fn wanted(address: SocketAddr, stream: &str) -> Wanted {
         stream: stream.into(),
         session: ServerConfig::default(),
         tls: None,
+        door: crate::protocol::rtmp::auth::Door::default(),
+        host: Box::new(OpenHouse),
     }
+}
+
+fn listen_for(wanted: Wanted, interrupt: Arc<Interrupt>) -> Result<Receiver, ReceiveError> {
+    Receiver::listen(wanted, Takeover::Reject, interrupt)
 }
 
 fn loopback() -> SocketAddr {
@@ -78,7 +84,7 @@ fn loopback() -> SocketAddr {
 
 fn listen(stream: &str) -> (Receiver, SocketAddr) {
     let interrupt = Arc::new(Interrupt::new());
-    let receiver = Receiver::listen(wanted(loopback(), stream), interrupt).unwrap();
+    let receiver = listen_for(wanted(loopback(), stream), interrupt).unwrap();
     let address = receiver.local_addr().unwrap();
     (receiver, address)
 }
@@ -133,7 +139,8 @@ fn everything_pushed_arrives_in_order_and_then_the_end() {
     let reader = thread::spawn(move || {
         assert!(matches!(
             receiver.next(PATIENCE).unwrap(),
-            Received::Arrived(who) if who.stream == "cam?key=1" && who.app == "live"
+            Received::Arrived(who)
+                if (&*who.app, &*who.stream, &*who.query) == ("live", "cam", "key=1")
         ));
         for expected in expected {
             match receiver.next(PATIENCE).unwrap() {
@@ -204,19 +211,19 @@ fn a_name_in_use_and_unknown_names_are_refused() {
 #[test]
 fn a_place_is_claimed_once_and_given_back() {
     let (receiver, address) = listen("cam");
-    let again = || Receiver::listen(wanted(address, "cam"), Arc::new(Interrupt::new()));
+    let again = || listen_for(wanted(address, "cam"), Arc::new(Interrupt::new()));
     assert!(matches!(
         again(),
         Err(ReceiveError::Claim(ClaimError::Taken { .. }))
     ));
-    let other = Receiver::listen(wanted(address, "other"), Arc::new(Interrupt::new())).unwrap();
+    let other = listen_for(wanted(address, "other"), Arc::new(Interrupt::new())).unwrap();
     assert_eq!(other.local_addr(), Some(address));
     drop((receiver, other));
     drop(again().unwrap());
     // The socket is closed with the last claim.
     TcpListener::bind(address).unwrap();
     let taken = TcpListener::bind(loopback()).unwrap();
-    let busy = Receiver::listen(
+    let busy = listen_for(
         wanted(taken.local_addr().unwrap(), "cam"),
         Arc::new(Interrupt::new()),
     );
@@ -254,7 +261,7 @@ fn waiting_ends_when_interrupted() {
     assert!(matches!(publisher.finish(), Err(PushError::Interrupted)));
 
     let interrupt = Arc::new(Interrupt::new());
-    let mut receiver = Receiver::listen(wanted(loopback(), "x"), interrupt.clone()).unwrap();
+    let mut receiver = listen_for(wanted(loopback(), "x"), interrupt.clone()).unwrap();
     let (tell, told) = channel();
     let reader = thread::spawn(move || {
         tell.send(()).unwrap();
@@ -349,7 +356,7 @@ impl Host {
                     ServerEvent::Publish { stream_id, .. } => self.session.accept(stream_id),
                     ServerEvent::Media { .. } => self.tags += 1,
                     ServerEvent::Stopped { .. } => self.stopped = true,
-                    ServerEvent::Play { .. } => panic!("{event:?}"),
+                    event => panic!("{event:?}"),
                 }
             }
             while let Some(bytes) = self.session.poll_transmit().pop() {

@@ -12,5 +12,6 @@ pub mod flv;
 pub mod http;
 pub mod rtmp;
 pub mod rtmpt;
+pub mod signed;
 pub mod wcs;
 pub mod webm;

@@ -227,7 +227,7 @@ pub struct Command {
     pub stream: u32,
 }
 
-/// The server's end of a connection.
+/// The server's end of a connection, or a client's that was [called](Peer::call) with.
 #[derive(Debug)]
 pub struct Peer {
     stream: TcpStream,
@@ -279,6 +279,21 @@ impl Peer {
             partial: HashMap::new(),
             abrupt: false,
         })
+    }
+
+    /// The client's end of a connection to a server on loopback, with the plain handshake done.
+    pub fn call(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        let mut peer = Self::new(stream, &Arc::default())
+            .ok_or_else(|| io::Error::from(ErrorKind::NotConnected))?;
+        let mut hello = vec![3];
+        hello.extend_from_slice(&[0; 8]);
+        hello.extend((8..HANDSHAKE).map(|i| (i * 157 % 251) as u8));
+        peer.send_bytes(&hello)?;
+        let mut answer = vec![0; 1 + 2 * HANDSHAKE];
+        peer.read_exact(&mut answer)?;
+        peer.send_bytes(answer.get(1..1 + HANDSHAKE).unwrap_or_default())?;
+        Ok(peer)
     }
 
     /// The plain handshake, all of it.

@@ -9,14 +9,14 @@ use gst::prelude::*;
 
 use super::{
     error::Failure,
-    kinds::{Authmod, Handshake, Live, Scheme, StopCommands},
+    kinds::{Authmod, Handshake, Live, Scheme, StopCommands, Takeover},
     settings::{Role, Settings},
 };
 use crate::{
     net::{
         NetError,
         interrupt::Interrupt,
-        porter::Wanted,
+        porter::{self, Host, Wanted},
         resolve::{Resolver, look_up},
         socks::SocksProxy,
         stack::Target,
@@ -24,7 +24,7 @@ use crate::{
         tls::{CertificateProblem, ClientTls, ServerTls, ValidationFlags},
     },
     protocol::rtmp::{
-        auth::{AuthMod, Authenticator},
+        auth::{AuthMod, Authenticator, Door},
         chunk::DecoderLimits,
         handshake::Style,
         limits,
@@ -213,7 +213,11 @@ impl Settings {
     ///
     /// # Errors
     /// A setting that makes no sense; `None` where the wait was interrupted.
-    pub(super) fn wanted(&self, interrupt: &Interrupt) -> Result<Wanted, Option<Failure>> {
+    pub(super) fn wanted(
+        &self,
+        host: Box<dyn Host>,
+        interrupt: &Interrupt,
+    ) -> Result<Wanted, Option<Failure>> {
         self.check_location()?;
         let tls = self.server_tls()?;
         let found = look_up(&Resolver::default(), &self.host, self.port(), interrupt);
@@ -238,7 +242,32 @@ impl Settings {
                 ..ServerConfig::default()
             },
             tls,
+            door: self.door(),
+            host,
         })
+    }
+
+    /// What callers have to show.
+    fn door(&self) -> Door {
+        let secret = |secret: &Secret| secret.reveal().to_owned();
+        let password = self.password.as_ref().map(secret);
+        let user = (*self.username).clone().filter(|user| !user.is_empty());
+        Door {
+            user: user.zip(Some(password.unwrap_or_default())),
+            secret: self
+                .url_secret
+                .as_ref()
+                .map(secret)
+                .filter(|secret| !secret.is_empty()),
+        }
+    }
+
+    pub(super) fn takeover(&self) -> porter::Takeover {
+        match self.takeover {
+            Takeover::Reject => porter::Takeover::Reject,
+            Takeover::Replace => porter::Takeover::Replace,
+            Takeover::ReplaceSilent => porter::Takeover::ReplaceSilent(self.takeover_silence),
+        }
     }
 
     /// What is wrong with the settings of a listener, as far as that shows before it listens.

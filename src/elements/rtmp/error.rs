@@ -97,13 +97,13 @@ impl Failure {
     }
 
     /// The place to listen at is taken or cannot be had.
-    pub(super) fn claim(error: &ClaimError) -> Self {
+    pub(super) fn claim(role: Role, error: &ClaimError) -> Self {
         let code = match error {
             ClaimError::Taken { .. } => ResourceError::Busy,
             ClaimError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse => {
                 ResourceError::Busy
             }
-            ClaimError::Listen { .. } => ResourceError::OpenRead,
+            ClaimError::Listen { .. } => opening(role),
         };
         let advice = match error {
             ClaimError::Taken { .. } => Some("give one of them another stream name or port"),

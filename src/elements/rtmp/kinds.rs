@@ -4,7 +4,7 @@
 //! of rtmp2src and rtmp2sink wherever these have the same property, so that a pipeline line or a
 //! settings file keeps its meaning.
 
-use crate::protocol::rtmp::url;
+use crate::{net::fanout, protocol::rtmp::url};
 
 /// What is spoken below RTMP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -53,7 +53,7 @@ pub enum Mode {
     #[enum_value(name = "Connect to a server", nick = "caller")]
     Caller = 1,
     /// The element is the server.
-    #[enum_value(name = "Be the server and wait for a peer", nick = "listener")]
+    #[enum_value(name = "Be the server that peers connect to", nick = "listener")]
     Listener = 2,
 }
 
@@ -125,6 +125,75 @@ pub enum QueuePolicy {
     /// Stay in time.
     #[enum_value(name = "Drop video up to the next key frame", nick = "drop")]
     Drop = 2,
+}
+
+/// What becomes of a publisher when another one comes for the same stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpTakeover")]
+pub enum Takeover {
+    /// First come, first served.
+    #[default]
+    #[enum_value(
+        name = "The one that is there stays, the other is refused",
+        nick = "reject"
+    )]
+    Reject = 0,
+    /// Last come, first served.
+    #[enum_value(name = "The other takes its place", nick = "replace")]
+    Replace = 1,
+    /// For encoders that lost their network and come back before the old connection is known to be dead.
+    #[enum_value(
+        name = "The other takes its place if nothing came for takeover-silence",
+        nick = "replace-silent"
+    )]
+    ReplaceSilent = 2,
+}
+
+/// What a player gets of the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpBurst")]
+pub enum Burst {
+    /// A picture at once, and as late as the last key frame.
+    #[default]
+    #[enum_value(
+        name = "All since the last key frame: a picture at once, and it moves",
+        nick = "gop"
+    )]
+    Gop = 0,
+    /// A picture at once that stands still for a while.
+    #[enum_value(
+        name = "The last key frame, then sound, and pictures from the next key frame on",
+        nick = "key-frame"
+    )]
+    KeyFrame = 1,
+    /// No delay at all.
+    #[enum_value(
+        name = "Nothing: sound at once, pictures from the next key frame on",
+        nick = "none"
+    )]
+    None = 2,
+}
+
+/// What becomes of a player that is too slow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpRecoverPolicy")]
+pub enum RecoverPolicy {
+    /// It misses what it could not take.
+    #[default]
+    #[enum_value(name = "Go on at the next key frame", nick = "next-key-frame")]
+    NextKeyFrame = 0,
+    /// It may come again.
+    #[enum_value(name = "Reset the connection", nick = "drop")]
+    Drop = 1,
+}
+
+impl From<RecoverPolicy> for fanout::Recover {
+    fn from(policy: RecoverPolicy) -> Self {
+        match policy {
+            RecoverPolicy::NextKeyFrame => Self::NextKey,
+            RecoverPolicy::Drop => Self::Drop,
+        }
+    }
 }
 
 pub use flags::StopCommands;

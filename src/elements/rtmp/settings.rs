@@ -11,7 +11,10 @@ use std::{ops::Deref, path::PathBuf, time::Duration};
 
 use gio::TlsCertificateFlags;
 
-use super::kinds::{Authmod, Handshake, Live, Mode, QueuePolicy, Scheme, StopCommands, UrlSplit};
+use super::kinds::{
+    Authmod, Burst, Handshake, Live, Mode, QueuePolicy, RecoverPolicy, Scheme, StopCommands,
+    Takeover, UrlSplit,
+};
 use crate::protocol::rtmp::url::Secret;
 
 /// Which way media flows through the element.
@@ -111,6 +114,29 @@ pub(super) struct Settings {
     pub(super) tls_private_key: Option<PathBuf>,
     pub(super) tls_server_name: Option<String>,
 
+    // Listening.
+    pub(super) url_secret: Option<Secret>,
+    pub(super) reject_reason: String,
+    // ... for a publisher:
+    pub(super) keep_listening: bool,
+    pub(super) takeover: Takeover,
+    pub(super) takeover_silence: Duration,
+    // ... for players:
+    pub(super) wait_for_connection: bool,
+    /// Zero for no limit.
+    pub(super) max_callers: u32,
+    /// Zero for no limit.
+    pub(super) max_callers_per_address: u32,
+    pub(super) batch_time: Duration,
+    pub(super) burst: Burst,
+    pub(super) recover_policy: RecoverPolicy,
+    pub(super) max_lag_time: Duration,
+    pub(super) max_lag_bytes: u32,
+    /// Zero leaves it to the kernel.
+    pub(super) send_buffer: u32,
+    /// Zero for never.
+    pub(super) source_timeout: Duration,
+
     // Playing.
     pub(super) live: Layered<Live>,
     pub(super) subscribe: Layered<Option<String>>,
@@ -123,7 +149,6 @@ pub(super) struct Settings {
     /// Zero to wait for ever.
     pub(super) idle_timeout: Duration,
     pub(super) no_eof_is_error: bool,
-    pub(super) keep_listening: bool,
 
     // Publishing.
     pub(super) chunk_size: u32,
@@ -178,6 +203,23 @@ impl Settings {
             tls_private_key: None,
             tls_server_name: None,
 
+            url_secret: None,
+            reject_reason: "You may not have this.".to_owned(),
+            keep_listening: false,
+            takeover: Takeover::default(),
+            takeover_silence: Duration::from_secs(5),
+            wait_for_connection: false,
+            max_callers: 0,
+            max_callers_per_address: 0,
+            batch_time: Duration::ZERO,
+            burst: Burst::default(),
+            recover_policy: RecoverPolicy::default(),
+            // More than most players keep in store; who is behind by that much has stopped.
+            max_lag_time: Duration::from_secs(5),
+            max_lag_bytes: 16 << 20,
+            send_buffer: 64 << 10,
+            source_timeout: Duration::from_secs(3),
+
             live: Layered::new(Live::default()),
             subscribe: Layered::new(None),
             playlist: Layered::new(false),
@@ -187,7 +229,6 @@ impl Settings {
             latency: Duration::from_millis(100),
             idle_timeout: Duration::ZERO,
             no_eof_is_error: false,
-            keep_listening: false,
 
             chunk_size: 65536,
             peak_kbps: 0,

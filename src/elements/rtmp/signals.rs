@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Signals that both elements have.
+//! The signal of both elements as callers; those of listeners are in `callers`.
 
 use gio::TlsCertificateFlags;
 use glib::{prelude::*, subclass::Signal};
+
+use super::callers;
+
+pub(super) fn all() -> Vec<Signal> {
+    let mut all = vec![accept_certificate()];
+    all.extend(callers::signals());
+    all
+}
 
 /**
  * accept-certificate:
@@ -21,7 +29,7 @@ use glib::{prelude::*, subclass::Signal};
  * Returns: %TRUE to go on. Without a handler, or if all return %FALSE, an error is posted.
  */
 #[allow(unused_doc_comments)]
-pub(super) fn accept_certificate() -> Signal {
+fn accept_certificate() -> Signal {
     Signal::builder("accept-certificate")
         .param_types([String::static_type(), TlsCertificateFlags::static_type()])
         .return_type::<bool>()

@@ -3,11 +3,12 @@
 //! The `stats` property: what rtmp2src and rtmp2sink tell under the same names, and what an operator
 //! misses there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glib::prelude::*;
 
-use crate::protocol::rtmp::session::LinkStats;
+use super::callers;
+use crate::{net::porter::Caller, protocol::rtmp::session::LinkStats};
 
 /// How far the element is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,44 @@ pub(super) struct Stats {
     pub(super) queue_level_bytes: u64,
     pub(super) queue_level_time: Duration,
     pub(super) media_timestamp: Option<Duration>,
+    pub(super) callers: Vec<CallerStats>,
+}
+
+/// One moment of somebody who came to a listener.
+#[derive(Clone, Debug)]
+pub(super) struct CallerStats {
+    pub(super) id: u64,
+    pub(super) caller: Caller,
+    pub(super) role: &'static str,
+    pub(super) since: Instant,
+    pub(super) bytes: u64,
+    pub(super) queue_bytes: u64,
+    pub(super) queue_time: Duration,
+    pub(super) dropped: u64,
+    pub(super) round_trip: Option<Duration>,
+}
+
+impl CallerStats {
+    fn to_structure(&self) -> gst::Structure {
+        let time = self.since.elapsed();
+        let bitrate = self.bytes as f64 * 8.0 / time.as_secs_f64().max(1e-3);
+        gst::Structure::builder("caller")
+            .field("id", self.id)
+            .field("address", callers::address(&self.caller))
+            .field("role", self.role)
+            .field("application", &self.caller.app)
+            .field("stream", &self.caller.stream)
+            .field("user", self.caller.user.as_deref())
+            .field("encoder", &self.caller.encoder)
+            .field("connected-time", clock_time(Some(time)))
+            .field("bytes", self.bytes)
+            .field("bitrate", bitrate as u64)
+            .field("queue-level-bytes", self.queue_bytes)
+            .field("queue-level-time", clock_time(Some(self.queue_time)))
+            .field("dropped-tags", self.dropped)
+            .field("round-trip-time", clock_time(self.round_trip))
+            .build()
+    }
 }
 
 impl Stats {
@@ -89,6 +128,10 @@ impl Stats {
             .field("queue-level-bytes", self.queue_level_bytes)
             .field("queue-level-time", clock_time(Some(self.queue_level_time)))
             .field("media-timestamp", clock_time(self.media_timestamp))
+            .field(
+                "callers",
+                gst::Array::new(self.callers.iter().map(CallerStats::to_structure)),
+            )
             .build()
     }
 }
@@ -118,6 +161,25 @@ fn clock_time(span: Option<Duration>) -> Option<gst::ClockTime> {
  * | `dropped-tags` | uint64 | tags that a slow network has cost |
  * | `queue-level-bytes`, `queue-level-time` | uint64 | what waits to be sent |
  * | `media-timestamp` | uint64 | time stamp of the last tag on the stream's own time line |
+ * | `callers` | array of structures | of a listener: who publishes or plays |
+ *
+ * A listening rtmpsink gives the sums of all its players, and leaves chunk sizes, windows and queue level
+ * at 0. A structure of `callers`:
+ *
+ * | field | type | meaning |
+ * |---|---|---|
+ * | `id` | uint64 | the number that `caller-added` gave |
+ * | `address` | string | where from |
+ * | `role` | string | publisher, player |
+ * | `application`, `stream` | string | what it named, without queries |
+ * | `user` | string | who it has proved to be, NULL if nobody asked |
+ * | `encoder` | string | what it says it is (`flashVer`) |
+ * | `connected-time` | uint64 | since it was let in |
+ * | `bytes` | uint64 | received from or sent to it |
+ * | `bitrate` | uint64 | the mean since it was let in, bits a second |
+ * | `queue-level-bytes`, `queue-level-time` | uint64 | what waits for a player |
+ * | `dropped-tags` | uint64 | what a player missed because it was too slow |
+ * | `round-trip-time` | uint64 | as the kernel estimates it |
  */
 #[allow(unused_doc_comments)]
 pub(super) fn property() -> glib::ParamSpec {

@@ -636,6 +636,7 @@ fn name(reason: Reason) -> &'static str {
         Reason::Kicked => "kicked",
         Reason::Ended => "ended",
         Reason::Complete => "complete",
+        Reason::Moved => "moved",
     }
 }
 

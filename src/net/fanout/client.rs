@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use mio::{Registry, Token};
 
 use super::{
-    ALL_KINDS, Block, Config, Figures, NewClient, Protocol, Reason, Recover, Start,
+    ALL_KINDS, Block, Config, Figures, NewClient, Protocol, Reason, Recover, Rewrite, Start,
     batch::{BYTES, Batches, SLICES},
     window::Window,
 };
@@ -58,6 +58,7 @@ struct Line {
     /// Goes before the next block.
     own: Transmit,
     framed: bool,
+    rewrite: Option<Rewriter>,
     /// The header it was sent, by the number of the first block it goes with.
     header: Option<u64>,
     wants_header: bool,
@@ -121,6 +122,7 @@ impl Client {
             rest: Bytes::new(),
             own: Transmit::default(),
             framed: client.framed && client.limit.is_none(),
+            rewrite: None,
             header: None,
             wants_header: client.header,
             kinds: ALL_KINDS,
@@ -132,7 +134,7 @@ impl Client {
             figures,
         };
         line.own.push(client.head);
-        line.begin(window, client.start);
+        line.begin(window, config, client.start);
         Ok(Self {
             stack,
             protocol: client.protocol,
@@ -145,6 +147,16 @@ impl Client {
 
     pub(super) fn figures(&self) -> &Arc<Figures> {
         &self.line.figures
+    }
+
+    /// Lets its protocol begin.
+    pub(super) fn begin(
+        &mut self,
+        window: &Window,
+        config: &Config,
+        now: Instant,
+    ) -> Result<(), Reason> {
+        self.ask(window, config, now, |protocol, desk| protocol.begin(desk))
     }
 
     pub(super) fn on_ready(&mut self, ready: Ready) {
@@ -385,12 +397,24 @@ impl Client {
         doom.map_or(Ok(()), Err)
     }
 
-    /// Closes the connection: with a reset if it is not a proper end, which tells a browser to come
+    /// Closes the connection or hands it over: with a reset if it is not a proper end, which tells a browser to come
     /// back, and frees what the kernel holds for a client that does not read.
-    pub(super) fn close(self, reason: Reason) {
+    pub(super) fn close(mut self, reason: Reason, registry: &Registry) {
         match reason {
             Reason::Slow | Reason::Stalled | Reason::Kicked => self.stack.reset(),
             Reason::Left | Reason::Failed | Reason::Ended | Reason::Complete => {}
+            Reason::Moved => {
+                let mut unsent = Transmit::default();
+                unsent.push(self.line.rest);
+                while let Some(bytes) = self.line.own.pop() {
+                    unsent.push(bytes);
+                }
+                if self.stack.deregister(registry).is_ok()
+                    && let Some(protocol) = self.protocol
+                {
+                    protocol.moved(self.stack, unsent);
+                }
+            }
         }
     }
 }
@@ -401,11 +425,17 @@ impl Line {
         self.rest.is_empty()
             && self.own.is_empty()
             && self.limit.is_none()
+            && self.rewrite.is_none()
             && self.kinds == ALL_KINDS
             && self.wanted == ALL_KINDS
     }
 
-    fn begin(&mut self, window: &Window, start: Start) {
+    fn begin(&mut self, window: &Window, config: &Config, start: Start) {
+        match start {
+            Start::Now => self.kinds &= !config.keyed,
+            Start::Held => return self.place = Place::Paused,
+            _ => {}
+        }
         match window.start(start) {
             Some(number) => {
                 self.enter(window, number);
@@ -415,12 +445,20 @@ impl Line {
         }
     }
 
+    /// Sends a block before all others.
+    fn push_own(&mut self, block: &Block) {
+        self.own.push(match &self.rewrite {
+            Some(Rewriter(rewrite)) => rewrite(block.slice(self.framed)),
+            None => block.share(self.framed),
+        });
+    }
+
     /// Goes on at a join.
     fn enter(&mut self, window: &Window, number: u64) {
         self.place = Place::At(number);
         if let Some(header) = window.header(number) {
             if self.wants_header && self.header != Some(header.from) {
-                self.own.push(header.block.share(self.framed));
+                self.push_own(&header.block);
             }
             (self.header, self.wants_header) = (Some(header.from), true);
         }
@@ -518,6 +556,7 @@ impl Line {
                 self.moved(window, number + skip, 0);
             }
         }
+        self.copy_out(window, config);
         let line = &*self;
         let mut count = 0;
         if !line.rest.is_empty() {
@@ -530,6 +569,9 @@ impl Line {
         let Place::At(number) = line.place else {
             return count;
         };
+        if line.rewrite.is_some() {
+            return count;
+        }
         let mut left = line.limit.unwrap_or(u64::MAX);
         for block in window.from(number) {
             if count == slices.len() || bytes >= BYTES || left == 0 {
@@ -546,6 +588,27 @@ impl Line {
             }
         }
         count
+    }
+
+    /// Makes the blocks that come next its own, if it is not sent those of everybody.
+    fn copy_out(&mut self, window: &Window, config: &Config) {
+        let Place::At(mut number) = self.place else {
+            return;
+        };
+        let Some(Rewriter(rewrite)) = self.rewrite.take() else {
+            return;
+        };
+        while self.own.len() < BYTES
+            && let Some(block) = window.get(number)
+        {
+            if self.takes(block, config) {
+                self.own.push(rewrite(block.slice(self.framed)));
+                self.kinds |= self.wanted & config.keyed & block.kind & keyed_by(block);
+            }
+            number += 1;
+        }
+        self.rewrite = Some(Rewriter(rewrite));
+        self.moved(window, number, 0);
     }
 
     /// The socket took this many of the bytes.
@@ -589,6 +652,14 @@ impl Line {
     }
 }
 
+struct Rewriter(Rewrite);
+
+impl std::fmt::Debug for Rewriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rewriter")
+    }
+}
+
 /// All kinds at a join, none elsewhere.
 fn keyed_by(block: &Block) -> u8 {
     if block.join { ALL_KINDS } else { 0 }
@@ -625,6 +696,11 @@ impl Desk<'_> {
         self.line.own.push(bytes);
     }
 
+    /// Sends a block to this client alone, before the next.
+    pub fn say_block(&mut self, block: &Block) {
+        self.line.push_own(block);
+    }
+
     /// How many of them wait.
     pub fn unsaid(&self) -> usize {
         self.line.own.len()
@@ -647,8 +723,18 @@ impl Desk<'_> {
     /// Begins, or begins anew.
     pub fn play(&mut self, start: Start) {
         if !matches!(self.line.place, Place::Leaving { .. }) {
-            self.line.begin(self.window, start);
+            self.line.begin(self.window, self.config, start);
         }
+    }
+
+    /// Sends everything that is for all as this makes it, from the next block on.
+    pub fn rewrite(&mut self, rewrite: Option<Rewrite>) {
+        self.line.rewrite = rewrite.map(Rewriter);
+    }
+
+    /// Hands the connection over to [`Protocol::moved`].
+    pub fn hand_over(&mut self) {
+        *self.doom = Some(Reason::Moved);
     }
 
     /// Closes once what was said is sent.

@@ -106,7 +106,10 @@ impl Engine {
             }
             self.reap(now);
         }
-        self.abort(Reason::Kicked);
+        self.abort(match self.window.ended {
+            true => Reason::Ended,
+            false => Reason::Kicked,
+        });
         self.reap(Instant::now());
     }
 
@@ -252,8 +255,13 @@ impl Engine {
             now,
         );
         match added {
-            Ok(client) => {
+            Ok(mut client) => {
+                let begun = client.begin(&self.window, &self.config, now);
                 slot.insert(Box::new(client));
+                if let Err(reason) = begun {
+                    self.doomed.push((key, reason));
+                    return;
+                }
                 self.next_tick.get_or_insert(now + TICK);
                 // What TLS has already got from the socket brings no event.
                 self.turn(key, true, now);
@@ -312,7 +320,7 @@ impl Engine {
             // It may be on the list twice.
             if let Some(client) = self.clients.try_remove(key) {
                 let figures = client.figures().clone();
-                client.close(reason);
+                client.close(reason, self.poll.registry());
                 self.remove(&figures, reason, now);
             }
         }

@@ -39,6 +39,7 @@ use bytes::Bytes;
 use mio::{Poll, Waker};
 
 use super::stack::Stack;
+use crate::protocol::rtmp::transmit::Transmit;
 pub use client::Desk;
 
 /// Bits of [`Block::kind`] that every client wants until its [`Protocol`] says otherwise.
@@ -149,6 +150,10 @@ pub enum Start {
     LatestJoin,
     /// At the next join to come.
     NextJoin,
+    /// With the next block, and with [keyed](Config::keyed) kinds from the next join on.
+    Now,
+    /// Where its [`Protocol`] says, when it says so.
+    Held,
     /// At the last join that is at least this old, or the oldest there is.
     Time(Duration),
     /// At the last join with at least this many bytes from it on, or the oldest there is.
@@ -183,6 +188,11 @@ pub struct NewClient {
 /// What a client's connection speaks besides the stream. Runs on the fan-out's thread, so it must
 /// not wait.
 pub trait Protocol: Send + fmt::Debug {
+    /// The client is served from now on; nothing was read from it yet.
+    fn begin(&mut self, desk: &mut Desk<'_>) {
+        let _ = desk;
+    }
+
     /// Bytes came.
     fn input(&mut self, bytes: &[u8], desk: &mut Desk<'_>);
 
@@ -202,7 +212,16 @@ pub trait Protocol: Send + fmt::Debug {
     fn ending(&mut self, desk: &mut Desk<'_>) {
         let _ = desk;
     }
+
+    /// The client goes elsewhere, as [`Desk::hand_over`] wanted: its connection, registered with no
+    /// poll, and what it is still to be sent before anything else.
+    fn moved(self: Box<Self>, stack: Stack, unsent: Transmit) {
+        drop((stack, unsent));
+    }
 }
+
+/// Makes what a client is sent of blocks that are not quite the same for it.
+pub type Rewrite = Box<dyn Fn(&[u8]) -> Bytes + Send>;
 
 /// Why a client is no longer served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +240,8 @@ pub enum Reason {
     Ended,
     /// It has all that it asked for.
     Complete,
+    /// It was [handed over](Desk::hand_over).
+    Moved,
 }
 
 /// A client that is gone.
@@ -258,7 +279,8 @@ pub struct ClientFigures {
     pub rtt: Option<Duration>,
 }
 
-/// One stream and its clients. Dropping it resets their connections.
+/// One stream and its clients. Dropping it resets their connections, or closes them if the stream has
+/// ended.
 pub struct Fanout {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,

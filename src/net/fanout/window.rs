@@ -209,13 +209,14 @@ impl Window {
     pub(super) fn start(&self, start: Start) -> Option<u64> {
         let far_enough = |join: &&u64| match start {
             Start::LatestJoin => true,
-            Start::NextJoin => false,
+            Start::NextJoin | Start::Now | Start::Held => false,
             Start::Time(time) => u128::from(self.lag(**join).1) >= time.as_millis(),
             Start::Bytes(bytes) => self.lag(**join).0 >= bytes as u64,
         };
         let found = self.joins.iter().rev().find(far_enough);
         match start {
-            Start::NextJoin => None,
+            Start::NextJoin | Start::Held => None,
+            Start::Now => Some(self.end()),
             _ => found.or(self.joins.front()).copied(),
         }
     }

@@ -4,10 +4,15 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use super::{Arrival, http};
+use super::{Arrival, Host, Takeover, http, player::PlayArrival};
+use crate::protocol::rtmp::{auth::Door, names};
 
 /// One claim.
 #[derive(Debug)]
@@ -16,14 +21,21 @@ pub(super) struct Entry {
     /// Whether peers without TLS are refused.
     pub(super) tls: bool,
     place: Mutex<Place>,
+    /// There is an arrival.
+    waiting: AtomicBool,
 }
 
 /// What it is for.
 pub(super) enum Kind {
     Publish {
-        app: String,
-        stream: String,
+        names: Names,
+        takeover: Takeover,
         notify: Box<dyn Fn() + Send + Sync>,
+    },
+    Play {
+        names: Names,
+        chunk_size: u32,
+        serve: Box<dyn Fn(PlayArrival) + Send + Sync>,
     },
     Http {
         paths: Vec<String>,
@@ -32,11 +44,57 @@ pub(super) enum Kind {
     },
 }
 
+/// An application and a stream, either of which may be a pattern, and who is let in.
+pub(super) struct Names {
+    pub(super) app: String,
+    pub(super) stream: String,
+    pub(super) door: Door,
+    pub(super) host: Box<dyn Host>,
+}
+
+impl Names {
+    fn is_pattern(&self) -> bool {
+        names::is_pattern(&self.app) || names::is_pattern(&self.stream)
+    }
+
+    fn cover(&self, app: &str, stream: &str) -> bool {
+        names::covers(&self.app, app) && names::covers(&self.stream, stream)
+    }
+}
+
 /// Room for one publisher.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    pub(super) occupied: bool,
-    pub(super) arrival: Option<Arrival>,
+    taken: Option<Taken>,
+    arrival: Option<Arrival>,
+}
+
+/// Who has the place.
+#[derive(Debug)]
+struct Taken {
+    app: String,
+    stream: String,
+    pulse: Pulse,
+}
+
+/// When somebody was heard last.
+#[derive(Clone, Debug)]
+pub(crate) struct Pulse(Arc<Mutex<Instant>>);
+
+impl Pulse {
+    fn new(now: Instant) -> Self {
+        Self(Arc::new(Mutex::new(now)))
+    }
+
+    /// Something was heard.
+    pub(crate) fn beat(&self, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    fn silence(&self, now: Instant) -> Duration {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        now.saturating_duration_since(last)
+    }
 }
 
 impl Entry {
@@ -45,27 +103,40 @@ impl Entry {
             kind,
             tls,
             place: Mutex::default(),
+            waiting: AtomicBool::new(false),
         })
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Place> {
+    fn place(&self) -> MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The application and stream of a claim for RTMP.
+    pub(super) fn names(&self) -> Option<&Names> {
+        match &self.kind {
+            Kind::Publish { names, .. } | Kind::Play { names, .. } => Some(names),
+            Kind::Http { .. } => None,
+        }
     }
 
     /// What both would take, for people; `None` if nothing.
     pub(super) fn overlap(&self, other: &Self) -> Option<String> {
         match (&self.kind, &other.kind) {
-            (
-                Kind::Publish { app, stream, .. },
-                Kind::Publish {
-                    app: other_app,
-                    stream: other_stream,
-                    ..
-                },
-            ) => {
-                let same = |a: &str, b: &str| a.is_empty() || b.is_empty() || a == b;
-                let both = same(app, other_app) && same(stream, other_stream);
-                both.then(|| format!("{other_app}/{other_stream}"))
+            (Kind::Publish { .. }, Kind::Publish { .. })
+            | (Kind::Play { .. }, Kind::Play { .. }) => {
+                let (own, new) = (self.names()?, other.names()?);
+                let both = match &self.place().taken {
+                    // A pattern that has its publisher stands for that one's stream alone, so that
+                    // somebody else may wait for the next.
+                    Some(taken) if own.is_pattern() => {
+                        !new.is_pattern() && new.cover(&taken.app, &taken.stream)
+                    }
+                    _ => {
+                        names::overlap(&own.app, &new.app)
+                            && names::overlap(&own.stream, &new.stream)
+                    }
+                };
+                both.then(|| format!("{}/{}", new.app, new.stream))
             }
             (Kind::Http { paths, .. }, Kind::Http { paths: others, .. }) => {
                 others.iter().find(|path| paths.contains(path)).cloned()
@@ -74,35 +145,103 @@ impl Entry {
         }
     }
 
-    /// Whether it hears publishers of this application.
+    /// Whether it hears of this application.
     pub(super) fn knows(&self, app: &str) -> bool {
-        matches!(&self.kind, Kind::Publish { app: claimed, .. } if matches_name(claimed, app))
+        self.names()
+            .is_some_and(|names| names::covers(&names.app, app))
+    }
+
+    pub(super) fn is_publish(&self) -> bool {
+        matches!(self.kind, Kind::Publish { .. })
     }
 
     /// Whether it is for this publisher.
     pub(super) fn takes(&self, app: &str, stream: &str) -> bool {
-        matches!(&self.kind, Kind::Publish { app: claimed, stream: name, .. }
-            if matches_name(claimed, app) && matches_name(name, stream))
+        self.is_publish() && self.names().is_some_and(|n| n.cover(app, stream))
+    }
+
+    /// Whether it is for this player.
+    pub(super) fn plays(&self, app: &str, stream: &str) -> bool {
+        matches!(self.kind, Kind::Play { .. }) && self.names().is_some_and(|n| n.cover(app, stream))
     }
 
     /// Whether it serves this path.
     pub(super) fn serves(&self, path: &str) -> bool {
         matches!(&self.kind, Kind::Http { paths, .. } if paths.iter().any(|known| known == path))
     }
+
+    /// Whether a publisher would find the place free, or be let take it.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub(super) fn has_room(&self, stream: &str, now: Instant) -> Result<(), String> {
+        let Kind::Publish { takeover, .. } = &self.kind else {
+            return Ok(());
+        };
+        let place = self.place();
+        let Some(taken) = &place.taken else {
+            return Ok(());
+        };
+        let same = taken.stream == stream;
+        match takeover {
+            Takeover::Replace if same => Ok(()),
+            Takeover::ReplaceSilent(time) if same && taken.pulse.silence(now) >= *time => Ok(()),
+            _ if same => Err(format!("{stream} is already being published.")),
+            _ => Err(format!("Another stream than {stream} is being published.")),
+        }
+    }
+
+    /// Whether somebody publishes.
+    pub(super) fn is_taken(&self) -> bool {
+        self.place().taken.is_some()
+    }
+
+    /// Lets a publisher in, in the place of whoever is there.
+    pub(super) fn occupy(&self, mut arrival: Arrival, now: Instant) {
+        let pulse = Pulse::new(now);
+        arrival.pulse = Some(pulse.clone());
+        let mut place = self.place();
+        place.taken = Some(Taken {
+            app: arrival.caller.app.clone(),
+            stream: arrival.caller.stream.clone(),
+            pulse,
+        });
+        // One that came a moment before and was not looked at yet has had bad luck.
+        let unlucky = place.arrival.replace(arrival);
+        self.waiting.store(true, Ordering::Release);
+        drop(place);
+        drop(unlucky);
+        if let Kind::Publish { notify, .. } = &self.kind {
+            notify();
+        }
+    }
+
+    /// Whether [`take`](Self::take) would find somebody.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    pub(super) fn take(&self) -> Option<Arrival> {
+        let mut place = self.place();
+        self.waiting.store(false, Ordering::Release);
+        place.arrival.take()
+    }
+
+    /// The publisher is gone; one that takes its place may have come already.
+    pub(super) fn release(&self) {
+        let mut place = self.place();
+        if place.arrival.is_none() {
+            place.taken = None;
+        }
+    }
 }
 
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Publish { app, stream, .. } => write!(f, "{app}/{stream}"),
+            Self::Publish { names, .. } => write!(f, "publish {}/{}", names.app, names.stream),
+            Self::Play { names, .. } => write!(f, "play {}/{}", names.app, names.stream),
             Self::Http { paths, .. } => write!(f, "{}", paths.join(", ")),
         }
     }
-}
-
-/// Whether a claimed name covers an actual one.
-fn matches_name(claimed: &str, actual: &str) -> bool {
-    claimed.is_empty()
-        || claimed == actual
-        || (!claimed.contains('?') && actual.split('?').next() == Some(claimed))
 }

@@ -39,6 +39,15 @@ impl GreetingTask {
         self.lock().is_some()
     }
 
+    /// Whether it has not said a word.
+    pub(super) fn is_silent(&self) -> bool {
+        let greeting = self.lock();
+        matches!(
+            greeting.as_ref().map(|greeting| &greeting.stage),
+            None | Some(Stage::Silent(..))
+        )
+    }
+
     /// Closes the connection; the reactor forgets the task at its deadline.
     pub(super) fn dismiss(&self) {
         drop(self.lock().take());

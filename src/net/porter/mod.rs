@@ -3,28 +3,35 @@
 //! One listening socket per address for the whole process, shared by every element that listens
 //! there.
 //!
-//! An element claims what it wants to hear: an application and a stream ([`claim`]), or paths of HTTP
-//! ([`claim_http`]). The porter shakes hands with whoever comes, on the reactor: the first byte tells TLS
+//! An element claims what it wants to hear: publishers of an application and a stream ([`claim`]), players
+//! of them ([`claim_play`]), or paths of HTTP ([`claim_http`]). The porter shakes hands with whoever comes, on the reactor: the first byte tells TLS
 //! from the rest, the first one inside tells HTTP from RTMP. It hands a peer over, socket and all, to
 //! the element that it is for. All others are told why not.
 
 mod entry;
 mod greeting;
 mod http;
+mod player;
 mod port;
 mod rtmp;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use entry::{Entry, Kind};
+pub(super) use entry::Pulse;
+use entry::{Entry, Kind, Names};
 pub use http::{Answer, HttpPeer, HttpWanted, List, Listing, Serve};
+pub use player::{Begin, PlayArrival, Player, kinds};
 use port::Port;
+#[cfg(test)]
+pub(super) use visit::OpenHouse;
+pub use visit::{Caller, Host};
 
 use super::stack::Stack;
 use crate::protocol::rtmp::{
-    amf::Object,
+    auth::Door,
     session::{ServerConfig, ServerSession},
 };
 
@@ -32,7 +39,7 @@ use crate::protocol::rtmp::{
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// Another element has the same on that address.
-    #[error("{what} on {address} is already taken by another element")]
+    #[error("another element has {what} on {address} already")]
     Taken {
         /// The address.
         address: SocketAddr,
@@ -50,18 +57,43 @@ pub enum ClaimError {
 }
 
 /// What an element listens for.
-#[derive(Clone, Debug)]
 pub struct Wanted {
     /// Where. Port 0 takes a free one.
     pub address: SocketAddr,
-    /// Application name; empty for any.
+    /// Application name, or a pattern of [names](crate::protocol::rtmp::names).
     pub app: String,
-    /// Stream name; empty for any. Without a query it takes the name with every query.
+    /// Stream name, or a pattern.
     pub stream: String,
-    /// Settings of the sessions.
+    /// Settings of the sessions; of several claims on a port, the first decides.
     pub session: ServerConfig,
     /// Speaks TLS on this port, and takes nobody without.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Who may come in.
+    pub door: Door,
+    /// Who has the last word on that.
+    pub host: Box<dyn Host>,
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wanted")
+            .field("address", &self.address)
+            .field("app", &self.app)
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What becomes of a publisher when another one comes for the same stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Takeover {
+    /// It stays, and the other one is refused.
+    #[default]
+    Reject,
+    /// The other one takes its place.
+    Replace,
+    /// The other one takes its place if nothing was heard of it for so long.
+    ReplaceSilent(Duration),
 }
 
 /// A publisher that was let in.
@@ -73,14 +105,9 @@ pub struct Arrival {
     pub session: ServerSession,
     /// The message stream it publishes on.
     pub stream_id: u32,
-    /// The application it named, query included.
-    pub app: String,
-    /// The stream it named, query included.
-    pub stream: String,
-    /// Where it comes from.
-    pub peer: Option<SocketAddr>,
-    /// What it said of itself when it connected.
-    pub object: Object,
+    /// Who it is.
+    pub caller: Caller,
+    pub(super) pulse: Option<Pulse>,
 }
 
 /// A claim that was granted; dropping it gives it back.
@@ -101,14 +128,20 @@ impl Claim {
         self.port.address
     }
 
-    /// The publisher that came, if one did. Others are refused until [`release`](Self::release).
+    /// The publisher that came, if one did. Others are refused until [`release`](Self::release), unless
+    /// they may [take over](Takeover).
     pub fn take(&self) -> Option<Arrival> {
-        self.entry.lock().arrival.take()
+        self.entry.take()
+    }
+
+    /// Whether a publisher has come.
+    pub fn is_waiting(&self) -> bool {
+        self.entry.is_waiting()
     }
 
     /// The publisher is gone: the next may come.
     pub fn release(&self) {
-        self.entry.lock().occupied = false;
+        self.entry.release();
     }
 }
 
@@ -118,25 +151,54 @@ impl Drop for Claim {
     }
 }
 
-/// Claims an application and a stream on an address. `notify` is called, on any thread, when a
-/// publisher has come; it must not wait.
+/// Claims the publishers of an application and a stream on an address. `notify` is called, on any thread,
+/// when one has come; it must not wait.
 ///
 /// # Errors
 /// [`ClaimError`].
 pub fn claim(
     wanted: Wanted,
+    takeover: Takeover,
     notify: impl Fn() + Send + Sync + 'static,
 ) -> Result<Claim, ClaimError> {
-    let entry = Entry::new(
-        Kind::Publish {
-            app: wanted.app,
-            stream: wanted.stream,
-            notify: Box::new(notify),
-        },
-        wanted.tls.is_some(),
-    );
-    let (session, patience) = (wanted.session, wanted.session.timeout);
-    Port::claim(wanted.address, entry, wanted.tls, Some(session), patience)
+    let notify = Box::new(notify);
+    wanted.claim(|names| Kind::Publish {
+        names,
+        takeover,
+        notify,
+    })
+}
+
+/// Claims the players of an application and a stream on an address. `serve` is given each, on any thread;
+/// it must not wait. They are sent the stream in chunks of `chunk_size` bytes.
+///
+/// # Errors
+/// [`ClaimError`].
+pub fn claim_play(
+    wanted: Wanted,
+    chunk_size: u32,
+    serve: impl Fn(PlayArrival) + Send + Sync + 'static,
+) -> Result<Claim, ClaimError> {
+    let serve = Box::new(serve);
+    wanted.claim(|names| Kind::Play {
+        names,
+        chunk_size,
+        serve,
+    })
+}
+
+impl Wanted {
+    fn claim(self, kind: impl FnOnce(Names) -> Kind) -> Result<Claim, ClaimError> {
+        let (session, patience) = (self.session, self.session.timeout);
+        let names = Names {
+            app: self.app,
+            stream: self.stream,
+            door: self.door,
+            host: self.host,
+        };
+        let entry = Entry::new(kind(names), self.tls.is_some());
+        Port::claim(self.address, entry, self.tls, Some(session), patience)
+    }
 }
 
 /// Claims paths of HTTP on an address.

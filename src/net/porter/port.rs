@@ -134,6 +134,17 @@ impl Port {
         entries.find(|entry| wanted(entry)).cloned()
     }
 
+    /// All of them.
+    pub(super) fn find_all(
+        &self,
+        secure: bool,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Vec<Arc<Entry>> {
+        let claims = lock(&self.claims);
+        let entries = claims.entries.iter().filter(|e| secure || !e.tls);
+        entries.filter(|entry| wanted(entry)).cloned().collect()
+    }
+
     pub(super) fn session(&self) -> ServerConfig {
         lock(&self.claims).session.unwrap_or_default()
     }
@@ -154,10 +165,15 @@ impl Port {
         let task = Arc::new(GreetingTask::new(Greeting::new(self.clone(), socket, now)));
         let mut greeting = lock(&self.greeting);
         greeting.retain(|peer| peer.upgrade().is_some_and(|peer| peer.is_here()));
-        // Who has been silent the longest makes room: a flood of silent peers must not keep out those
-        // that speak, and who means to speak does at once.
+        // Who has been here the longest without a word makes room: a flood of silent peers must not
+        // keep out those that speak, and who means to speak does at once.
         while greeting.len() >= limits::GREETING_PEERS {
-            if let Some(peer) = greeting.pop_front().and_then(|peer| peer.upgrade()) {
+            let silent = greeting
+                .iter()
+                .position(|peer| peer.upgrade().is_none_or(|peer| peer.is_silent()));
+            if let Some(peer) = greeting.remove(silent.unwrap_or(0))
+                && let Some(peer) = peer.upgrade()
+            {
                 peer.dismiss();
             }
         }

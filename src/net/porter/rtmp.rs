@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A peer that speaks RTMP, until it publishes what somebody waits for.
+//! A peer that speaks RTMP, until it publishes what somebody waits for, or plays what somebody serves.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{
     Arrival, LINGER, READ,
-    entry::Kind,
     greeting::{Gone, Outcome},
+    player::Player,
     port::Port,
+    visit::{Refusal, Visit},
 };
 use crate::{
     net::{
@@ -26,8 +27,7 @@ use crate::{
 pub(super) struct RtmpGreeting {
     port: Arc<Port>,
     secure: bool,
-    app: String,
-    object: Object,
+    visit: Option<Visit>,
     pub(super) stack: Stack,
     session: ServerSession,
     /// It was refused and may read why until then.
@@ -48,8 +48,7 @@ impl RtmpGreeting {
         Ok(Self {
             port,
             secure,
-            app: String::new(),
-            object: Object::default(),
+            visit: None,
             stack,
             session,
             linger: None,
@@ -68,19 +67,18 @@ impl RtmpGreeting {
         let mut buffer = [0; READ];
         loop {
             while let Some(event) = self.session.poll_event() {
-                match event {
-                    ServerEvent::Connect { app, object } => self.connect(io, app, object),
-                    ServerEvent::Publish { stream_id, name } => {
-                        match self.publish(io, stream_id, name) {
-                            Some(peer) => self = peer,
-                            None => return Ok((None, Outcome::HandedOver)),
-                        }
+                let left = match event {
+                    ServerEvent::Connect { app, object } => {
+                        self.connect(io, &app, &object);
+                        Some(self)
                     }
-                    ServerEvent::Play { stream_id, .. } => {
-                        let text = "Nothing is played from here.";
-                        self.refuse(io, stream_id, "NetStream.Play.StreamNotFound", text);
-                    }
-                    ServerEvent::Media { .. } | ServerEvent::Stopped { .. } => {}
+                    ServerEvent::Publish { stream_id, name } => self.publish(io, stream_id, &name),
+                    ServerEvent::Play { stream_id, name } => self.play(io, stream_id, &name),
+                    _ => Some(self),
+                };
+                match left {
+                    Some(peer) => self = peer,
+                    None => return Ok((None, Outcome::HandedOver)),
                 }
             }
             self.flush()?;
@@ -98,67 +96,68 @@ impl RtmpGreeting {
         }
     }
 
-    fn connect(&mut self, io: &Io<'_>, app: String, object: Object) {
-        if self.port.find(self.secure, |e| e.knows(&app)).is_some() {
-            (self.app, self.object) = (app, object);
-            self.session.accept_connect();
-        } else {
-            let (code, text) = if self.port.find(true, |e| e.knows(&app)).is_some() {
-                let text = format!("{app} is to be reached by rtmps only.");
-                ("NetConnection.Connect.Rejected", text)
-            } else {
-                let text = format!("There is no application {app} here.");
-                ("NetConnection.Connect.InvalidApp", text)
-            };
-            self.session.reject_connect(code, &text);
-            self.linger = Some(io.now + LINGER);
+    fn connect(&mut self, io: &Io<'_>, app: &str, object: &Object) {
+        let peer = self.stack.peer_addr();
+        match Visit::connect(&self.port, self.secure, peer, app, object) {
+            Ok(visit) => {
+                self.visit = Some(visit);
+                self.session.accept_connect();
+            }
+            Err(Refusal { code, text }) => {
+                self.session.reject_connect(code, &text);
+                self.linger = Some(io.now + LINGER);
+            }
         }
     }
 
     /// Hands the peer over, or keeps it to tell it why not.
-    fn publish(
-        mut self: Box<Self>,
-        io: &Io<'_>,
-        stream_id: u32,
-        name: String,
-    ) -> Option<Box<Self>> {
-        let takes = self.port.find(self.secure, |e| e.takes(&self.app, &name));
-        let Some(entry) = takes else {
-            let text = format!("Nobody here waits for {name}.");
-            self.refuse(io, stream_id, "NetStream.Publish.Denied", &text);
+    fn publish(mut self: Box<Self>, io: &Io<'_>, stream_id: u32, name: &str) -> Option<Box<Self>> {
+        let Some(visit) = &self.visit else {
             return Some(self);
         };
-        let mut place = entry.lock();
-        if std::mem::replace(&mut place.occupied, true) {
-            drop(place);
-            let text = format!("{name} is already being published.");
-            self.refuse(io, stream_id, "NetStream.Publish.BadName", &text);
-            return Some(self);
-        }
+        let (entry, caller) = match visit.publish(name, io.now) {
+            Ok(found) => found,
+            Err(refusal) => return Some(self.refuse(io, stream_id, &refusal)),
+        };
         self.session.accept(stream_id);
         let _ = self.flush();
         let mut stack = self.stack;
         // The element registers it with a poll of its own.
         let _ = stack.deregister(io.registry);
-        place.arrival = Some(Arrival {
-            peer: stack.peer_addr(),
+        let arrival = Arrival {
             stack,
             session: self.session,
             stream_id,
-            app: self.app,
-            stream: name,
-            object: self.object,
-        });
-        drop(place);
-        if let Kind::Publish { notify, .. } = &entry.kind {
-            notify();
-        }
+            caller,
+            pulse: None,
+        };
+        entry.occupy(arrival, io.now);
         None
     }
 
-    fn refuse(&mut self, io: &Io<'_>, stream_id: u32, code: &str, description: &str) {
-        self.session.reject(stream_id, code, description);
+    /// The same for a player.
+    fn play(mut self: Box<Self>, io: &Io<'_>, stream_id: u32, name: &str) -> Option<Box<Self>> {
+        let Some(visit) = self.visit.take() else {
+            return Some(self);
+        };
+        let (entry, caller) = match visit.play(name) {
+            Ok(found) => found,
+            Err(refusal) => {
+                self.visit = Some(visit);
+                return Some(self.refuse(io, stream_id, &refusal));
+            }
+        };
+        let _ = self.flush();
+        let mut stack = self.stack;
+        let _ = stack.deregister(io.registry);
+        Player::seat(self.session, visit, stack, stream_id, entry, caller);
+        None
+    }
+
+    fn refuse(mut self: Box<Self>, io: &Io<'_>, stream_id: u32, refusal: &Refusal) -> Box<Self> {
+        self.session.reject(stream_id, refusal.code, &refusal.text);
         self.linger = Some(io.now + LINGER);
+        self
     }
 
     fn flush(&mut self) -> Result<(), Gone> {

@@ -112,8 +112,10 @@ fn rtmp_and_http_share_a_port() {
         stream: "x".into(),
         session: ServerConfig::default(),
         tls: None,
+        door: Door::default(),
+        host: Box::new(OpenHouse),
     };
-    let publisher = claim(rtmp, || ()).unwrap();
+    let publisher = claim(rtmp, Takeover::Reject, || ()).unwrap();
     let address = publisher.local_addr();
     assert_status(&get(address, "/live/x"), 404);
     let _http = claim_http(wanted(address, "/live/x")).unwrap();

@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Who may watch: a name and a password (RFC 7617), or a link that somebody signed.
-//!
-//! A signed link carries `expires`, seconds since 1970, and `token`, the HMAC-SHA256 of the path, a colon
-//! and `expires` in lower-case hexadecimal:
-//!
-//! ```text
-//! printf %s /live:1790000000 | openssl dgst -sha256 -hmac SECRET
-//! ```
+//! Who may watch: a name and a password (RFC 7617), or a link that somebody [signed](signed).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use super::Request;
+use crate::protocol::signed::{self, BadLink};
 
 /// Why a request may not be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,12 +48,6 @@ pub fn user_and_password(request: &Request) -> Option<(String, String)> {
     Some((user.to_owned(), password.to_owned()))
 }
 
-/// The `token` for a path until `expires`, in seconds since 1970.
-pub fn sign(secret: &str, path: &str, expires: u64) -> String {
-    let code = mac(secret, path, expires).finalize().into_bytes();
-    code.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Whether a link is signed for this path, which may be another than the request's, and its time has not
 /// come, at `now` in seconds since 1970.
 ///
@@ -68,34 +55,11 @@ pub fn sign(secret: &str, path: &str, expires: u64) -> String {
 /// [`Denied::Unsigned`], [`Denied::Expired`].
 pub fn signature(request: &Request, secret: &str, path: &str, now: u64) -> Result<(), Denied> {
     let expires = request.parameter("expires").ok_or(Denied::Unsigned)?;
-    let expires = expires.parse().map_err(|_| Denied::Unsigned)?;
     let token = request.parameter("token").ok_or(Denied::Unsigned)?;
-    let bytes = unhex(&token).ok_or(Denied::Unsigned)?;
-    mac(secret, path, expires)
-        .verify_slice(&bytes)
-        .map_err(|_| Denied::Unsigned)?;
-    if now < expires {
-        Ok(())
-    } else {
-        Err(Denied::Expired)
-    }
-}
-
-fn mac(secret: &str, path: &str, expires: u64) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-        .expect("HMAC takes keys of any length (RFC 2104)");
-    mac.update(format!("{path}:{expires}").as_bytes());
-    mac
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    // A code of SHA-256 has 64 digits; anything else is none of ours.
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let pairs = text.as_bytes().chunks(2);
-    let digits = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    digits.collect()
+    signed::verify(secret, path, &expires, &token, now).map_err(|error| match error {
+        BadLink::Unsigned => Denied::Unsigned,
+        BadLink::Expired => Denied::Expired,
+    })
 }
 
 #[cfg(test)]
@@ -126,7 +90,7 @@ mod tests {
 
     #[test]
     fn signed_links_end() {
-        let token = sign("SECRET", "/live", 1_790_000_000);
+        let token = signed::sign("SECRET", "/live", 1_790_000_000);
         // What openssl makes of it, see above.
         assert_eq!(
             token,

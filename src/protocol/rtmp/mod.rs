@@ -8,6 +8,7 @@ pub mod chunk;
 pub mod handshake;
 pub mod limits;
 pub mod message;
+pub mod names;
 pub mod session;
 pub mod swf;
 pub mod transmit;

@@ -7,6 +7,7 @@
 #![allow(unused_doc_comments)]
 
 mod client;
+mod listen;
 mod peer;
 mod play;
 mod publish;
@@ -51,6 +52,7 @@ impl Table {
         let mut properties = peer::properties(&defaults);
         properties.extend(client::properties(&defaults));
         properties.extend(tls::properties(&defaults));
+        properties.extend(listen::properties(role, &defaults));
         match role {
             Role::Source => properties.extend(play::properties(&defaults)),
             Role::Sink => properties.extend(publish::properties(&defaults)),

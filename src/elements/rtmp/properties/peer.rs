@@ -62,7 +62,7 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         property(
             glib::ParamSpecString::builder("host")
                 .nick("Host")
-                .blurb("Name or address of the server")
+                .blurb("Name or address of the server; of a listener: the address to listen on, 0.0.0.0 for all")
                 .default_value(defaults.host.as_str())
                 .mutable_ready()
                 .build(),
@@ -85,7 +85,8 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         property(
             glib::ParamSpecString::builder("application")
                 .nick("Application")
-                .blurb("Application on the server, with its instance and query if it has them")
+                .blurb("Application on the server, with its instance and query if it has them; of a listener: what \
+                        callers name, empty for any, * for any letters")
                 .default_value(defaults.application.as_str())
                 .mutable_ready()
                 .build(),
@@ -95,7 +96,8 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         property(
             glib::ParamSpecString::builder("stream")
                 .nick("Stream")
-                .blurb("Name of the stream, also called stream key or playpath, with its query")
+                .blurb("Name of the stream, also called stream key or playpath, with its query; of a listener: what \
+                        callers name, empty for any, * for any letters")
                 .default_value(defaults.stream.as_str())
                 .mutable_ready()
                 .build(),
@@ -151,14 +153,15 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         text(
             "username",
             "User name",
-            "User name for servers that ask for one; unset to publish or play anonymously",
+            "User name for servers that ask for one; unset to publish or play anonymously; of a listener: \
+             who may come in",
             |s| s.username.to_value(),
             |s, v| s.username.choose(choice(v)),
         ),
         secret(
             "password",
             "Password",
-            "Password for servers that ask for one",
+            "Password for servers that ask for one; of a listener: what callers have to know",
             |s, v| s.password.choose(hidden(v)),
         ),
         property(

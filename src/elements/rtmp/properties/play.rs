@@ -1,44 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Playing, and being published to: the properties that only sources have.
+//! Playing: properties that only sources have.
 
 use gst::prelude::*;
 
 use super::{
     Property, choice, from_millis, from_secs, given, millis, property, secs, span, switch, text,
 };
-use crate::elements::rtmp::{
-    kinds::{Live, Mode},
-    settings::Settings,
-};
+use crate::elements::rtmp::{kinds::Live, settings::Settings};
 
 pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
     vec![
-        /**
-         * mode:
-         *
-         * A listener is a small ingest server: OBS, ffmpeg or a phone publishes to it. `host` is
-         * then the address to listen on, and what a publisher calls application and stream must be
-         * what `application` and `stream` say; an empty one accepts any.
-         */
-        property(
-            glib::ParamSpecEnum::builder_with_default("mode", defaults.mode)
-                .nick("Mode")
-                .blurb("Connect to a server, or be the server that a publisher connects to: host, port and \
-                     tls-certificate are then our own")
-                .mutable_ready()
-                .build(),
-            |s| s.mode.to_value(),
-            |s, v| s.mode = given::<Mode>(v),
-        ),
-        switch(
-            "keep-listening",
-            "Keep listening",
-            "As listener, wait for the next publisher when one leaves, instead of ending the stream",
-            defaults.keep_listening,
-            |s| s.keep_listening.to_value(),
-            |s, v| s.keep_listening = given(v),
-        ),
         property(
             glib::ParamSpecEnum::builder_with_default("live", *defaults.live)
                 .nick("Live")

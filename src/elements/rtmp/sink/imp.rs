@@ -12,13 +12,13 @@ use glib::subclass::{Signal, prelude::*};
 use gst::{prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::{notices::Notices, outlet::Outlet};
+use super::{listen::OnAir, notices::Notices, outlet::Outlet};
 use crate::{
     elements::AUTHOR,
     elements::rtmp::{
         PROTOCOLS,
         error::Failure,
-        kinds::QueuePolicy,
+        kinds::{Mode, QueuePolicy},
         location,
         properties::Table,
         settings::{Role, Settings},
@@ -56,20 +56,22 @@ pub struct RtmpSink {
     /// The element is on its way to PAUSED, or there.
     paused: AtomicBool,
     media_timestamp: Mutex<Option<u32>>,
+    /// Of a listener, between PAUSED and READY.
+    on_air: Mutex<Option<OnAir>>,
 }
 
 #[derive(Debug, Default)]
-struct Streaming {
-    outlet: Outlet,
+pub(super) struct Streaming {
+    pub(super) outlet: Outlet,
     overflow: Option<Overflow>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RtmpSink {
-    fn with_settings<T>(&self, work: impl FnOnce(&mut Settings) -> T) -> T {
+    pub(super) fn with_settings<T>(&self, work: impl FnOnce(&mut Settings) -> T) -> T {
         work(lock(&self.settings).get_or_insert_with(|| Settings::new(Role::Sink)))
     }
 
@@ -86,14 +88,19 @@ impl RtmpSink {
         self.paused.store(true, Ordering::SeqCst);
         *lock(&self.streaming) = Streaming::default();
         *lock(&self.media_timestamp) = None;
-        let (checked, at_once, verify) = self.with_settings(|settings| {
-            let checked = settings.check_location();
-            (checked, settings.async_connect, *settings.swf_verify)
-        });
-        // A SWF file has to be fetched first, which waits: that is for the streaming thread.
-        let begun = match checked {
-            Ok(()) if at_once && !verify => self.connect().map(|_| ()),
-            checked => checked.map_err(Some),
+        let settings = self.with_settings(|settings| settings.clone());
+        let begun = match settings.mode {
+            Mode::Listener => match settings.check_listener() {
+                Ok(()) if Self::opens_at_once(&settings) => self.listen().map(|_| ()),
+                checked => checked.map_err(Some),
+            },
+            // A SWF file has to be fetched first, which waits: that is for the streaming thread.
+            Mode::Caller => match settings.check_location() {
+                Ok(()) if settings.async_connect && !*settings.swf_verify => {
+                    self.connect().map(|_| ())
+                }
+                checked => checked.map_err(Some),
+            },
         };
         if let Err(Some(failure)) = begun {
             self.fail(&failure);
@@ -104,6 +111,7 @@ impl RtmpSink {
 
     /// Stops once nothing streams any more.
     fn end(&self) {
+        self.hang_up();
         let publisher = lock(&self.publisher).take();
         if let Some(publisher) = publisher {
             publisher.abandon();
@@ -141,6 +149,14 @@ impl RtmpSink {
         Ok(publisher)
     }
 
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    pub(super) fn on_air(&self) -> &Mutex<Option<OnAir>> {
+        &self.on_air
+    }
+
     /// The publication, begun now if it was not before.
     fn publisher(&self) -> Result<Arc<Publisher>, gst::FlowError> {
         let known = lock(&self.publisher).clone();
@@ -159,7 +175,7 @@ impl RtmpSink {
         }
     }
 
-    fn fail(&self, failure: &Failure) {
+    pub(super) fn fail(&self, failure: &Failure) {
         if !self.failed.swap(true, Ordering::SeqCst) {
             let settings = self.with_settings(|settings| settings.clone());
             failure.post(self.obj().upcast_ref(), &settings);
@@ -217,7 +233,7 @@ impl RtmpSink {
     /// A pause that follows so closely that this thread has not woken yet counts as waited for: the
     /// base class then neither interrupts again nor asks for a preroll. Whoever went on would keep the
     /// lock for as long as the network blocks, and with it the way back to PLAYING.
-    fn wait_out_pause(&self) -> Result<(), gst::FlowError> {
+    pub(super) fn wait_out_pause(&self) -> Result<(), gst::FlowError> {
         loop {
             self.obj().wait_preroll()?;
             if !self.paused.load(Ordering::SeqCst) {
@@ -262,7 +278,7 @@ impl RtmpSink {
         pad.push_event(gst::event::CustomUpstream::new(key_unit));
     }
 
-    fn flv_failed(&self, error: &FlvError) -> gst::FlowError {
+    pub(super) fn flv_failed(&self, error: &FlvError) -> gst::FlowError {
         if !self.failed.swap(true, Ordering::SeqCst) {
             gst::element_imp_error!(
                 self,
@@ -287,7 +303,11 @@ impl RtmpSink {
     }
 
     /// Waits until a tag of an untimed stream is due.
-    fn wait_until_due(&self, outlet: &mut Outlet, tag: &Tag) -> Result<(), gst::FlowError> {
+    pub(super) fn wait_until_due(
+        &self,
+        outlet: &mut Outlet,
+        tag: &Tag,
+    ) -> Result<(), gst::FlowError> {
         let obj = self.obj();
         if !obj.is_sync() {
             return Ok(());
@@ -302,6 +322,9 @@ impl RtmpSink {
     }
 
     fn stats(&self) -> gst::Structure {
+        if let Some(station) = self.station() {
+            return self.listener_stats(&station).to_structure();
+        }
         let mut stats = Stats::default();
         let publisher = lock(&self.publisher).clone();
         if let Some(publisher) = publisher {
@@ -339,8 +362,7 @@ impl ObjectImpl for RtmpSink {
     }
 
     fn signals() -> &'static [Signal] {
-        static SIGNALS: LazyLock<Vec<Signal>> =
-            LazyLock::new(|| vec![signals::accept_certificate()]);
+        static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(signals::all);
         &SIGNALS
     }
 
@@ -368,7 +390,7 @@ impl ElementImpl for RtmpSink {
             gst::subclass::ElementMetadata::new(
                 "RTMP sink",
                 "Sink/Network",
-                "Publishes FLV to an RTMP or RTMPS server",
+                "Publishes FLV to an RTMP or RTMPS server, or is the server that plays it to others",
                 AUTHOR,
             )
         });
@@ -414,6 +436,7 @@ impl BaseSinkImpl for RtmpSink {
         self.interrupt.set();
         let publisher = lock(&self.publisher).clone();
         publisher.iter().for_each(|publisher| publisher.interrupt());
+        self.station().iter().for_each(|s| s.interrupt());
         Ok(())
     }
 
@@ -421,6 +444,7 @@ impl BaseSinkImpl for RtmpSink {
         self.interrupt.clear();
         let publisher = lock(&self.publisher).clone();
         publisher.iter().for_each(|publisher| publisher.resume());
+        self.station().iter().for_each(|s| s.resume());
         Ok(())
     }
 
@@ -438,6 +462,9 @@ impl BaseSinkImpl for RtmpSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.with_settings(|settings| settings.mode) == Mode::Listener {
+            return self.broadcast(&mut lock(&self.streaming), buffer);
+        }
         let publisher = self.publisher()?;
         let streaming = &mut *lock(&self.streaming);
         let overflow = *streaming.overflow.get_or_insert_with(|| self.overflow());
@@ -472,6 +499,9 @@ impl BaseSinkImpl for RtmpSink {
                         "{pending} bytes at the end are no whole tag"
                     );
                 }
+                if let Some(station) = self.station() {
+                    station.end();
+                }
                 if let Some(publisher) = publisher
                     && self.through_pauses(|| publisher.finish()).is_err()
                 {
@@ -491,7 +521,7 @@ impl BaseSinkImpl for RtmpSink {
 }
 
 /// The bytes of a buffer, without a copy where it is in one piece.
-fn bytes_of(buffer: &gst::Buffer) -> Option<Bytes> {
+pub(super) fn bytes_of(buffer: &gst::Buffer) -> Option<Bytes> {
     let map = buffer.clone().into_mapped_buffer_readable().ok()?;
     Some(Bytes::from_owner(map))
 }

@@ -2,12 +2,16 @@
 
 //! `rtmpsink`.
 
+mod air;
 mod imp;
+mod listen;
 mod notices;
 mod outlet;
+mod station;
 
 glib::wrapper! {
-    /// `rtmpsink` (also `rsrtmpsink`) publishes FLV to an RTMP server.
+    /// `rtmpsink` (also `rsrtmpsink`) publishes FLV to an RTMP server, or is the server that players
+    /// connect to.
     ///
     /// Publish a test picture and tone:
     /// ```text
@@ -31,6 +35,20 @@ glib::wrapper! {
     /// ```text
     /// gst-launch-1.0 filesrc location=test.flv ! \
     ///     rtmpsink location=rtmp://localhost/live/test username=joe password="$PASSWORD"
+    /// ```
+    ///
+    /// Be the server; then play `rtmp://<this host>/live/test` with VLC, ffplay or `rtmpsrc`:
+    /// ```text
+    /// gst-launch-1.0 flvmux name=mux streamable=true ! \
+    ///     rtmpsink mode=listener location=rtmp://0.0.0.0:1935/live/test \
+    ///     videotestsrc is-live=true ! x264enc tune=zerolatency key-int-max=60 ! h264parse ! mux. \
+    ///     audiotestsrc is-live=true ! voaacenc ! aacparse ! mux.
+    /// ```
+    ///
+    /// Be a server for a publisher and any number of players, on one port:
+    /// ```text
+    /// gst-launch-1.0 rtmpsrc mode=listener location=rtmp://0.0.0.0:1935/live/test keep-listening=true ! \
+    ///     rtmpsink mode=listener location=rtmp://0.0.0.0:1935/live/test sync=false
     /// ```
     pub struct RtmpSink(ObjectSubclass<imp::RtmpSink>)
         @extends gst_base::BaseSink, gst::Element, gst::Object,

@@ -97,8 +97,7 @@ impl ObjectImpl for RtmpSrc {
     }
 
     fn signals() -> &'static [Signal] {
-        static SIGNALS: LazyLock<Vec<Signal>> =
-            LazyLock::new(|| vec![signals::accept_certificate()]);
+        static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(signals::all);
         &SIGNALS
     }
 

@@ -14,7 +14,7 @@ use gst_base::prelude::*;
 
 use super::{
     RtmpSrc,
-    announce::{self, Progress},
+    announce::Progress,
     board::Board,
     imp::CAT,
     metadata, tags,
@@ -22,21 +22,25 @@ use super::{
 };
 use crate::{
     elements::rtmp::{
+        callers,
         error::Failure,
         kinds::{Live, Mode},
         settings::{Role, Settings},
-        stats::State,
+        stats::{CallerStats, State},
     },
     net::{
         NetError,
         connection::ConnectionError,
-        guest::Introduction,
         interrupt::Interrupt,
+        porter::Caller,
         receiver::{ReceiveError, Received, Receiver},
     },
     protocol::{
         flv::Tag,
-        rtmp::session::{EndReason, Stage},
+        rtmp::{
+            amf::Object,
+            session::{EndReason, Stage},
+        },
     },
 };
 
@@ -81,7 +85,7 @@ pub(super) struct Stream {
     running: bool,
     /// Nothing will come any more, unless it is sought.
     over: bool,
-    guest: Option<Introduction>,
+    guest: Option<Caller>,
     guests: u32,
     progress: Progress,
     timeline: Timeline,
@@ -97,6 +101,10 @@ pub(super) struct Stream {
     out: VecDeque<gst::Buffer>,
     /// The file header was sent.
     began: bool,
+    /// It has gone downstream, and a segment before it.
+    flows: bool,
+    /// To be sent when it has.
+    tags: Option<gst::TagList>,
     /// A position to ask the server for, ms.
     seek: Option<u32>,
     round_trip_due: Option<Instant>,
@@ -127,6 +135,8 @@ impl Stream {
             discont: false,
             out: VecDeque::new(),
             began: false,
+            flows: false,
+            tags: None,
             seek: None,
             round_trip_due: None,
         }
@@ -139,7 +149,13 @@ impl Stream {
     /// have then been posted, and any other answer would make the base class post a second error.
     pub(super) fn next(&mut self, element: &RtmpSrc) -> Result<gst::Buffer, gst::FlowError> {
         loop {
+            if self.flows
+                && let Some(tags) = self.tags.take()
+            {
+                element.src_pad().push_event(gst::event::Tag::new(tags));
+            }
             if let Some(buffer) = self.out.pop_front() {
+                self.flows = true;
                 return Ok(buffer);
             }
             if self.over {
@@ -233,7 +249,7 @@ impl Stream {
             }
             Ok(received) => self.happened(element, received),
             Err(ReceiveError::Interrupted) => Err(Halt::Interrupted),
-            Err(ReceiveError::Claim(error)) => Err(Failure::claim(&error).into()),
+            Err(ReceiveError::Claim(error)) => Err(Failure::claim(Role::Source, &error).into()),
             Err(ReceiveError::Connection(error)) => self.lost(element, &error),
         }
     }
@@ -271,13 +287,18 @@ impl Stream {
     }
 
     fn listen(&mut self, element: &RtmpSrc) -> Result<Receiver, Halt> {
-        let wanted = self.settings.wanted(&self.interrupt)?;
-        let receiver = Receiver::listen(wanted, self.interrupt.clone()).map_err(no_receiver)?;
+        let host = Box::new(callers::Reception(
+            element.upcast_ref::<gst::Element>().downgrade(),
+        ));
+        let wanted = self.settings.wanted(host, &self.interrupt)?;
+        let takeover = self.settings.takeover();
+        let interrupt = self.interrupt.clone();
+        let receiver = Receiver::listen(wanted, takeover, interrupt).map_err(no_receiver)?;
         if let Some(address) = receiver.local_addr() {
             gst::info!(CAT, obj = element, "Listening on {address}");
             let text = format!("Waiting for a publisher on {address}");
             self.progress.begin(element.upcast_ref(), &text);
-            announce::listening(element.upcast_ref(), address);
+            callers::listening(element.upcast_ref(), address);
         }
         self.board.notes().stats.state = State::Listening;
         Ok(receiver)
@@ -306,6 +327,7 @@ impl Stream {
                 self.timeline.seek_failed();
             }
             Received::Arrived(guest) => self.arrived(element, guest),
+            Received::Replaced => self.gone(element, "replaced"),
             Received::End(reason) => return self.ended(element, reason),
             Received::ReconnectRequest {
                 tc_url,
@@ -323,9 +345,9 @@ impl Stream {
                     return Err(Halt::Ended);
                 }
                 if let Some(receiver) = &mut self.receiver {
-                    receiver.dismiss();
+                    receiver.dismiss("Nothing was heard of you for too long.");
                 }
-                return self.left(element);
+                return self.left(element, "idle");
             }
         }
         Ok(())
@@ -349,7 +371,7 @@ impl Stream {
             .end(element.upcast_ref(), ProgressType::Complete, "Playing");
     }
 
-    fn arrived(&mut self, element: &RtmpSrc, guest: Introduction) {
+    fn arrived(&mut self, element: &RtmpSrc, guest: Caller) {
         gst::info!(CAT, obj = element, "A publisher came: {guest:?}");
         self.running = true;
         {
@@ -362,7 +384,19 @@ impl Stream {
         let text = "A publisher came";
         self.progress
             .end(element.upcast_ref(), ProgressType::Complete, text);
-        announce::caller_added(element.upcast_ref(), &guest);
+        let id = u64::from(self.guests);
+        self.board.notes().stats.callers = vec![CallerStats {
+            id,
+            caller: guest.clone(),
+            role: "publisher",
+            since: Instant::now(),
+            bytes: 0,
+            queue_bytes: 0,
+            queue_time: Duration::ZERO,
+            dropped: 0,
+            round_trip: None,
+        }];
+        callers::added(element.upcast_ref(), id, &guest);
         self.guest = Some(guest);
     }
 
@@ -370,17 +404,24 @@ impl Stream {
         gst::info!(CAT, obj = element, "End: {reason:?}");
         match self.settings.mode {
             Mode::Caller => Err(Halt::Ended),
-            Mode::Listener => self.left(element),
+            Mode::Listener => self.left(element, "left"),
         }
     }
 
     /// A publisher is gone.
-    fn left(&mut self, element: &RtmpSrc) -> Result<(), Halt> {
+    fn gone(&mut self, element: &RtmpSrc, reason: &str) {
         self.release(element);
         self.running = false;
+        self.board.notes().stats.callers.clear();
         if let Some(guest) = self.guest.take() {
-            announce::caller_removed(element.upcast_ref(), &guest);
+            let id = u64::from(self.guests);
+            callers::removed(element.upcast_ref(), id, &guest, reason);
         }
+    }
+
+    /// A publisher is gone, and maybe the stream with it.
+    fn left(&mut self, element: &RtmpSrc, reason: &str) -> Result<(), Halt> {
+        self.gone(element, reason);
         if !self.settings.keep_listening {
             return Err(Halt::Ended);
         }
@@ -400,7 +441,7 @@ impl Stream {
             );
             if self.settings.keep_listening || (cut && !strict) {
                 gst::warning!(CAT, obj = element, "The publisher was lost: {error}");
-                return self.left(element);
+                return self.left(element, "failed");
             }
             return Err(failure());
         }
@@ -456,6 +497,22 @@ impl Stream {
         if let Some(round_trip) = round_trip {
             stats.round_trip_time = round_trip;
         }
+        if let Some(caller) = stats.callers.first_mut() {
+            caller.bytes = stats.in_bytes_total;
+            caller.round_trip = stats.round_trip_time;
+        }
+    }
+
+    /// Takes note of what the publisher says of its stream.
+    fn learn(&mut self, element: &RtmpSrc, metadata: &Object) {
+        if self.settings.mode == Mode::Caller
+            && *self.settings.live != Live::Live
+            && let Some(duration) = metadata::duration(metadata)
+        {
+            self.recorded(element, Some(duration));
+        }
+        callers::tell(element.upcast_ref(), metadata::message(metadata));
+        self.tags = metadata::tags(metadata);
     }
 
     fn media(&mut self, element: &RtmpSrc, tag: Tag) {
@@ -467,11 +524,8 @@ impl Stream {
             tag.timestamp(),
             tag.body().len()
         );
-        if self.settings.mode == Mode::Caller
-            && *self.settings.live != Live::Live
-            && let Some(duration) = metadata::duration(&tag)
-        {
-            self.recorded(element, Some(duration));
+        if let Some(metadata) = metadata::parse(&tag) {
+            self.learn(element, &metadata);
         }
         let face = tags::Face::of(&tag);
         if face.lane == Lane::Aside && (self.follows || self.timeline.is_open()) {
@@ -560,7 +614,7 @@ impl Stream {
 fn no_receiver(error: ReceiveError) -> Halt {
     match error {
         ReceiveError::Interrupted => Halt::Interrupted,
-        ReceiveError::Claim(error) => Failure::claim(&error).into(),
+        ReceiveError::Claim(error) => Failure::claim(Role::Source, &error).into(),
         ReceiveError::Connection(ConnectionError::Net(NetError::Io { source, .. })) => {
             Failure::settings(&format!("There are no resources left: {source}.")).into()
         }

@@ -11,6 +11,7 @@
 //! Sources: librtmp 2.4 `rtmp.c`, FFmpeg 5.1 and rtmp2sink 1.22, whose answers the tests hold.
 
 mod adobe;
+mod door;
 mod gate;
 mod llnw;
 mod reject;
@@ -18,6 +19,7 @@ pub mod token;
 
 use std::fmt;
 
+pub use door::Door;
 pub use gate::{AdobeGate, Verdict};
 use reject::{Reason, Reject};
 

@@ -21,6 +21,9 @@ const CSID_COMMAND: u32 = 3;
 /// Chunk stream of commands on a message stream, as librtmp and FFmpeg have it.
 const CSID_STREAM_COMMAND: u32 = 8;
 
+/// Chunk stream of data that a server has to say itself.
+const CSID_STREAM_DATA: u32 = 7;
+
 /// Bytes of C0, C1 and C2, which some peers count as received and others do not.
 const HANDSHAKE: u64 = 1 + 2 * 1536;
 
@@ -234,15 +237,17 @@ impl Link {
         self.send(csid, 0, type_id::COMMAND, stream_id, &command.to_body());
     }
 
+    /// Sends data that belongs to a message stream but not to its media, whose chunk streams may be
+    /// somebody else's to send.
+    pub(super) fn send_data(&mut self, stream_id: u32, body: &Bytes) {
+        self.send(CSID_STREAM_DATA, 0, type_id::DATA, stream_id, body);
+    }
+
     /// Sends a tag as the message it is; metadata that a publisher sends is marked to be kept by the
     /// server (`@setDataFrame`).
     pub(super) fn send_tag(&mut self, stream_id: u32, tag: &Tag, publishing: bool) {
         let mut body = tag.body_bytes();
-        let csid = match tag.kind() {
-            TagKind::Data | TagKind::DataAmf3 => 4,
-            TagKind::Audio => 5,
-            TagKind::Video => 6,
-        };
+        let csid = csid_of(tag.kind());
         if publishing && tag.kind() == TagKind::Data && leading_string(&body) == Some(b"onMetaData")
         {
             let mut marked = bytes::BytesMut::with_capacity(16 + body.len());
@@ -258,6 +263,15 @@ impl Link {
         self.encoder
             .encode(csid, timestamp, type_id, stream_id, body, &mut self.out);
         self.queued += (self.out.len() - before) as u64;
+    }
+}
+
+/// The chunk stream of media.
+pub(super) fn csid_of(kind: TagKind) -> u32 {
+    match kind {
+        TagKind::Data | TagKind::DataAmf3 => 4,
+        TagKind::Audio => 5,
+        TagKind::Video => 6,
     }
 }
 

@@ -7,6 +7,7 @@
 //! wait for whichever comes next. Time and the random seed come from outside, so a client can be
 //! tested against a server in memory, in no time.
 
+pub mod broadcast;
 mod client;
 mod config;
 mod link;

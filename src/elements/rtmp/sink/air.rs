@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A stream of tags as blocks for a fan-out, and what a player has to be told before it begins.
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::{
+    net::{
+        fanout::Block,
+        porter::kinds::{AUDIO, VIDEO},
+    },
+    protocol::{
+        flv::{
+            Tag, TagKind,
+            head::{AudioPacket, VideoHead, VideoPacket},
+        },
+        rtmp::session::broadcast,
+    },
+};
+
+/// What can only be taken up at a key frame.
+pub(super) const KEYED: u8 = VIDEO;
+
+/// A stream that had pictures and has none for so long, in ms, is one of sound alone.
+const SOUND_ALONE: u64 = 10_000;
+/// In a stream of sound alone, headers are made anew so often, in ms.
+const HEADERS: u64 = 1000;
+/// A larger step of the timestamps, in ms, is a new time line.
+const JUMP: i32 = 10_000;
+/// Headers to keep: metadata, and one for each of this many tracks.
+const TRACKS: usize = 32;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Air {
+    chunk_size: usize,
+    /// Metadata and decoder configurations, each the last of its kind.
+    headers: Vec<(Header, Tag)>,
+    headers_at: Option<u64>,
+    key_frame: Option<Block>,
+    /// Timestamp and time of the last tag.
+    last: Option<u32>,
+    time: u64,
+    /// When the last picture came, if one did.
+    picture_at: Option<u64>,
+    heard: Option<Instant>,
+    silent: bool,
+    tags: u64,
+    ended: bool,
+}
+
+/// What a header is about, a newer one taking an older one's place.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Header {
+    Metadata,
+    Video { track: u8, colors: bool },
+    Audio { track: u8, channels: bool },
+}
+
+/// What becomes of a tag.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// Whoever begins with the next block is sent this first.
+    Header(Block),
+    Block(Block),
+}
+
+impl Air {
+    pub(super) fn new(chunk_size: usize) -> Self {
+        Self {
+            chunk_size,
+            headers: Vec::new(),
+            headers_at: None,
+            key_frame: None,
+            last: None,
+            time: 0,
+            picture_at: None,
+            heard: None,
+            silent: false,
+            tags: 0,
+            ended: false,
+        }
+    }
+
+    /// Takes a tag.
+    pub(super) fn tag(&mut self, tag: &Tag, now: Instant) -> Vec<Item> {
+        let mut items = Vec::new();
+        self.heard = Some(now);
+        self.ended = false;
+        self.tags += 1;
+        if std::mem::take(&mut self.silent) {
+            items.push(Item::Block(
+                self.status("NetStream.Play.PublishNotify", "The stream goes on."),
+            ));
+        }
+        self.pass(tag.timestamp());
+        if let Some(header) = header_of(tag) {
+            self.keep(header, tag.clone());
+            let block = self.block(tag, false, 0);
+            items.push(Item::Block(block));
+            items.push(self.header(tag.timestamp()));
+            return items;
+        }
+        let (kind, join) = match tag.kind() {
+            TagKind::Data | TagKind::DataAmf3 => (0, false),
+            TagKind::Audio => {
+                let seen = |at: u64| self.time.saturating_sub(at) < SOUND_ALONE;
+                (AUDIO, !self.picture_at.is_some_and(seen))
+            }
+            TagKind::Video => {
+                self.picture_at = Some(self.time);
+                let head = tag.video_head();
+                // Of several tracks the first decides.
+                let join = |h: VideoHead| h.is_keyframe() && h.track.is_none_or(|t| t.id == 0);
+                (VIDEO, head.is_some_and(join))
+            }
+        };
+        let recent = |at: u64| self.time.saturating_sub(at) < HEADERS;
+        if join && !(kind == AUDIO && self.headers_at.is_some_and(recent)) {
+            items.push(self.header(tag.timestamp()));
+        }
+        let block = self.block(tag, join, kind);
+        if join && kind == VIDEO {
+            self.key_frame = Some(block.clone());
+        }
+        items.push(Item::Block(block));
+        items
+    }
+
+    /// What to tell players if nothing came for this long, once.
+    pub(super) fn silence(&mut self, timeout: Duration, now: Instant) -> Option<Block> {
+        let heard = self.heard?;
+        if self.silent || self.ended || now.saturating_duration_since(heard) < timeout {
+            return None;
+        }
+        self.silent = true;
+        Some(self.status("NetStream.Play.UnpublishNotify", "The stream has stopped."))
+    }
+
+    /// Nothing more comes.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The last picture that needs no other.
+    pub(super) fn key_frame(&self) -> Option<Block> {
+        self.key_frame.clone()
+    }
+
+    /// Tags so far, and the timestamp of the last.
+    pub(super) fn count(&self) -> (u64, Option<u32>) {
+        (self.tags, self.last)
+    }
+
+    fn pass(&mut self, timestamp: u32) {
+        let last = self.last.replace(timestamp).unwrap_or(timestamp);
+        let step = timestamp.wrapping_sub(last) as i32;
+        if (0..=JUMP).contains(&step) {
+            self.time += u64::from(step.unsigned_abs());
+        }
+    }
+
+    fn keep(&mut self, header: Header, tag: Tag) {
+        let known = self.headers.iter_mut().find(|(known, _)| *known == header);
+        if let Some((_, known)) = known {
+            *known = tag;
+        } else if self.headers.len() < TRACKS {
+            self.headers.push((header, tag));
+            self.headers.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+    }
+
+    /// All headers, at this time: players take the first timestamp for the beginning.
+    fn header(&mut self, timestamp: u32) -> Item {
+        let mut bytes = BytesMut::new();
+        for (_, tag) in &self.headers {
+            let tag = tag.clone().at(timestamp);
+            broadcast::tag(&tag, self.chunk_size, &mut bytes);
+        }
+        self.headers_at = Some(self.time);
+        Item::Header(Block::plain(bytes.freeze(), self.time, false, 0))
+    }
+
+    fn block(&self, tag: &Tag, join: bool, kind: u8) -> Block {
+        let mut bytes = BytesMut::new();
+        broadcast::tag(tag, self.chunk_size, &mut bytes);
+        Block::plain(bytes.freeze(), self.time, join, kind)
+    }
+
+    fn status(&self, code: &str, description: &str) -> Block {
+        let mut bytes = BytesMut::new();
+        broadcast::status(code, description, self.chunk_size, &mut bytes);
+        Block::plain(bytes.freeze(), self.time, false, 0)
+    }
+}
+
+/// What a tag is a header of, if it is one.
+fn header_of(tag: &Tag) -> Option<Header> {
+    const METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
+    match tag.kind() {
+        TagKind::Data => tag.body().starts_with(METADATA).then_some(Header::Metadata),
+        TagKind::DataAmf3 => None,
+        TagKind::Video => {
+            let head = tag.video_head()?;
+            let colors = head.packet == VideoPacket::Metadata;
+            (colors || tag.is_sequence_header()).then(|| Header::Video {
+                track: head.track.map_or(0, |track| track.id),
+                colors,
+            })
+        }
+        TagKind::Audio => tag.is_sequence_header().then(|| {
+            let head = tag.audio_head();
+            Header::Audio {
+                track: head.and_then(|head| head.track).map_or(0, |track| track.id),
+                channels: head.is_some_and(|h| h.packet == AudioPacket::MultichannelConfig),
+            }
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(kind: TagKind, time: u32, body: &[u8]) -> Tag {
+        Tag::new(kind, time, body).unwrap()
+    }
+
+    fn audio(time: u32) -> Tag {
+        tag(TagKind::Audio, time, &[0xaf, 1, 7])
+    }
+
+    fn video(time: u32, key: bool) -> Tag {
+        let first = if key { 0x17 } else { 0x27 };
+        tag(TagKind::Video, time, &[first, 1, 0, 0, 0, 7])
+    }
+
+    fn configuration(time: u32, sps: u8) -> Tag {
+        tag(TagKind::Video, time, &[0x17, 0, 0, 0, 0, sps])
+    }
+
+    /// What is sent: the number of headers in a header, and whether a block is a join.
+    fn signs(items: &[Item]) -> String {
+        let sign = |item: &Item| match item {
+            Item::Header(_) => 'H',
+            Item::Block(block) if block.join => 'J',
+            Item::Block(_) => 'b',
+        };
+        items.iter().map(sign).collect()
+    }
+
+    #[test]
+    fn players_begin_at_key_frames_with_the_headers_of_that_time() {
+        let (mut air, now) = (Air::new(4096), Instant::now());
+        assert_eq!(signs(&air.tag(&configuration(0, 1), now)), "bH");
+        assert_eq!(signs(&air.tag(&video(0, true), now)), "HJ");
+        assert_eq!(signs(&air.tag(&audio(5), now)), "b");
+        assert_eq!(signs(&air.tag(&video(40, false), now)), "b");
+        assert_eq!(signs(&air.tag(&configuration(80, 2), now)), "bH");
+        let items = air.tag(&video(80, true), now);
+        assert_eq!(signs(&items), "HJ");
+        let Item::Header(header) = &items[0] else {
+            panic!();
+        };
+        // The newer configuration alone, at the time of the key frame.
+        let mut expected = BytesMut::new();
+        broadcast::tag(&configuration(80, 2), 4096, &mut expected);
+        assert_eq!(header.bytes, expected);
+        assert_eq!(air.key_frame().map(|block| block.time), Some(80));
+    }
+
+    #[test]
+    fn sound_alone_can_be_joined_anywhere() {
+        let (mut air, now) = (Air::new(4096), Instant::now());
+        assert_eq!(signs(&air.tag(&audio(0), now)), "HJ");
+        assert_eq!(signs(&air.tag(&audio(999), now)), "J");
+        assert_eq!(signs(&air.tag(&audio(1000), now)), "HJ");
+        assert_eq!(signs(&air.tag(&video(1000, true), now)), "HJ");
+        assert_eq!(signs(&air.tag(&audio(1020), now)), "b");
+        // The camera was switched off.
+        assert_eq!(signs(&air.tag(&audio(10_999), now)), "b");
+        assert_eq!(signs(&air.tag(&audio(11_000), now)), "HJ");
+    }
+
+    #[test]
+    fn time_goes_on_over_jumps_and_wraps() {
+        let (mut air, now) = (Air::new(4096), Instant::now());
+        let mut times = Vec::new();
+        for timestamp in [u32::MAX - 9, 10, 5, 2_000_000, 2_000_040, 0, 40] {
+            air.tag(&audio(timestamp), now);
+            times.push(air.time);
+        }
+        assert_eq!(times, [0, 20, 20, 20, 60, 60, 100]);
+    }
+
+    #[test]
+    fn silence_is_told_once_and_so_is_its_end() {
+        let (mut air, now) = (Air::new(4096), Instant::now());
+        let second = Duration::from_secs(1);
+        assert!(air.silence(second, now + second).is_none(), "never began");
+        air.tag(&audio(0), now);
+        assert!(air.silence(second, now + second / 2).is_none());
+        assert!(air.silence(second, now + second).is_some());
+        assert!(air.silence(second, now + 2 * second).is_none());
+        assert_eq!(signs(&air.tag(&audio(20), now + 2 * second)), "bJ");
+        assert_eq!(signs(&air.tag(&audio(40), now + 2 * second)), "J");
+    }
+
+    #[test]
+    fn a_peer_cannot_make_it_keep_more_and_more() {
+        let (mut air, now) = (Air::new(4096), Instant::now());
+        for track in 0..=255 {
+            let body = [0x96, 0x00, b'a', b'v', b'c', b'1', track, 1];
+            air.tag(&tag(TagKind::Video, 0, &body), now);
+        }
+        assert!(air.headers.len() <= TRACKS);
+    }
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a listening sink has on the air and who plays it.
+//!
+//! Players come on the thread that serves all ports, leave on that of the fan-out, media comes on the
+//! pipeline's. No lock is held while anything is waited for, or while the application's handlers run.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use gst::prelude::*;
+
+use super::{air::Air, imp::CAT};
+use crate::{
+    elements::rtmp::{callers, kinds::Burst, settings::Settings, stats::CallerStats},
+    net::{
+        fanout::{self, Desk, Fanout, NewClient, Reason, Report, Start},
+        porter::{Caller, Host, PlayArrival},
+    },
+    protocol::flv::Tag,
+};
+
+/// How long the end of a stream waits for players that are slow to take it.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Station {
+    settings: Settings,
+    element: glib::WeakRef<gst::Element>,
+    fanout: OnceLock<Fanout>,
+    air: Mutex<Air>,
+    people: Mutex<People>,
+    /// Somebody came or left, or a wait is to end.
+    changed: Condvar,
+}
+
+/// Who plays, and who did.
+#[derive(Debug, Default)]
+struct People {
+    here: HashMap<u64, Caller>,
+    next: u64,
+    /// Of those who have gone.
+    bytes: u64,
+    dropped: u64,
+    interrupted: bool,
+}
+
+/// All players together.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    pub(super) bytes: u64,
+    pub(super) dropped: u64,
+    pub(super) tags: u64,
+    pub(super) media_timestamp: Option<u32>,
+    pub(super) callers: Vec<CallerStats>,
+}
+
+impl Station {
+    /// Opens with nobody there.
+    ///
+    /// # Errors
+    /// The system's, when it is out of descriptors or threads.
+    pub(super) fn open(settings: Settings, element: &gst::Element) -> std::io::Result<Arc<Self>> {
+        let config = fanout::Config {
+            batch: settings.batch_time,
+            recover: settings.recover_policy.into(),
+            lag_time: settings.max_lag_time,
+            lag_bytes: settings.max_lag_bytes as usize,
+            unsent: settings.send_buffer,
+            stall: settings.stall_timeout,
+            keyed: super::air::KEYED,
+            ..fanout::Config::default()
+        };
+        let station = Arc::new(Self {
+            air: Mutex::new(Air::new(settings.chunk_size as usize)),
+            settings,
+            element: element.downgrade(),
+            fanout: OnceLock::new(),
+            people: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let weak: Weak<Self> = Arc::downgrade(&station);
+        let fanout = Fanout::start("rtmp-out", config, move |report| {
+            if let Some(station) = weak.upgrade() {
+                station.departed(report);
+            }
+        })?;
+        // Nobody else has it yet.
+        let _ = station.fanout.set(fanout);
+        Ok(station)
+    }
+
+    fn fanout(&self) -> &Fanout {
+        self.fanout
+            .get()
+            .expect("set before anybody has the station")
+    }
+
+    /// Sends a tag to all.
+    pub(super) fn send(&self, tag: &Tag) {
+        let mut air = lock(&self.air);
+        for item in air.tag(tag, Instant::now()) {
+            match item {
+                super::air::Item::Header(block) => self.fanout().set_header(block, false),
+                super::air::Item::Block(block) => self.fanout().push(block),
+            }
+        }
+    }
+
+    /// Tells players, once, if nothing has come for too long.
+    pub(super) fn look_for_silence(&self) {
+        let timeout = self.settings.source_timeout;
+        let silence = (!timeout.is_zero())
+            .then(|| lock(&self.air).silence(timeout, Instant::now()))
+            .flatten();
+        if let Some(block) = silence {
+            gst::info!(CAT, "Nothing comes from upstream; players are told");
+            self.fanout().push(block);
+        }
+    }
+
+    /// Lets a player in.
+    pub(super) fn serve(self: &Arc<Self>, arrival: PlayArrival) {
+        let PlayArrival {
+            caller,
+            stack,
+            head,
+            mut player,
+        } = arrival;
+        let station = Arc::downgrade(self);
+        player.on_begin(Arc::new(move |desk| {
+            if let Some(station) = station.upgrade() {
+                station.begin(desk);
+            }
+        }));
+        let mut people = self.people();
+        people.next += 1;
+        let id = people.next;
+        people.here.insert(id, caller.clone());
+        drop(people);
+        gst::info!(CAT, "Player {id} is let in: {caller:?}");
+        if let Some(element) = self.element.upgrade() {
+            callers::added(&element, id, &caller);
+        }
+        self.fanout().add(NewClient {
+            id,
+            stack,
+            head,
+            header: true,
+            framed: false,
+            start: Start::Held,
+            limit: None,
+            end: Bytes::new(),
+            protocol: Some(Box::new(player)),
+        });
+        self.changed.notify_all();
+    }
+
+    /// Gives a player what it gets of the past.
+    fn begin(&self, desk: &mut Desk<'_>) {
+        match self.settings.burst {
+            Burst::Gop => desk.play(Start::LatestJoin),
+            Burst::KeyFrame => {
+                desk.play(Start::Now);
+                if let Some(key_frame) = lock(&self.air).key_frame() {
+                    desk.say_block(&key_frame);
+                }
+            }
+            Burst::None => desk.play(Start::Now),
+        }
+    }
+
+    fn departed(&self, report: Report) {
+        let mut people = self.people();
+        let caller = people.here.remove(&report.id);
+        people.bytes += report.bytes;
+        people.dropped += report.dropped;
+        drop(people);
+        self.changed.notify_all();
+        let (Some(caller), Some(element)) = (caller, self.element.upgrade()) else {
+            return;
+        };
+        let (id, reason) = (report.id, name(report.reason));
+        gst::info!(CAT, obj = element, "Player {id} is gone: {report:?}");
+        callers::removed(&element, id, &caller, reason);
+    }
+
+    /// Waits until the first player has come; `false` when interrupted.
+    pub(super) fn wait_for_player(&self) -> bool {
+        let people = self.people();
+        let nobody = |people: &mut People| people.next == 0 && !people.interrupted;
+        let people = self.changed.wait_while(people, nobody);
+        !people.unwrap_or_else(PoisonError::into_inner).interrupted
+    }
+
+    /// Ends every wait until [`resume`](Self::resume).
+    pub(super) fn interrupt(&self) {
+        self.people().interrupted = true;
+        self.changed.notify_all();
+    }
+
+    /// Allows waits again.
+    pub(super) fn resume(&self) {
+        self.people().interrupted = false;
+    }
+
+    /// Ends the stream, and waits a while until everybody has all of it.
+    pub(super) fn end(&self) {
+        lock(&self.air).end();
+        self.fanout().end();
+        let people = self.people();
+        let anybody = |people: &mut People| !people.here.is_empty() && !people.interrupted;
+        let _ = self.changed.wait_timeout_while(people, FAREWELL, anybody);
+    }
+
+    /// Ends the stream without waiting.
+    pub(super) fn close(&self) {
+        self.fanout().end();
+    }
+
+    /// Figures as of now.
+    pub(super) fn sum(&self) -> Sum {
+        let figures = self.fanout().clients();
+        let (tags, media_timestamp) = lock(&self.air).count();
+        let people = self.people();
+        let all = |of: fn(&fanout::ClientFigures) -> u64| figures.iter().map(of).sum::<u64>();
+        Sum {
+            bytes: people.bytes + all(|f| f.bytes),
+            dropped: people.dropped + all(|f| f.dropped),
+            tags,
+            media_timestamp,
+            callers: figures
+                .iter()
+                .filter_map(|figures| {
+                    Some(CallerStats {
+                        id: figures.id,
+                        caller: people.here.get(&figures.id)?.clone(),
+                        role: "player",
+                        since: figures.since,
+                        bytes: figures.bytes,
+                        queue_bytes: figures.lag_bytes,
+                        queue_time: Duration::from_millis(figures.lag_time),
+                        dropped: figures.dropped,
+                        round_trip: figures.rtt,
+                    })
+                })
+                .collect(),
+        }
+    }
+
+    fn people(&self) -> MutexGuard<'_, People> {
+        lock(&self.people)
+    }
+
+    fn check_limits(&self, caller: &Caller) -> Result<(), String> {
+        let settings = &self.settings;
+        let people = self.people();
+        let all = people.here.len();
+        let from_there = || {
+            let ip = caller.address.map(|address| address.ip());
+            let same = |other: &&Caller| other.address.map(|address| address.ip()) == ip;
+            people.here.values().filter(same).count()
+        };
+        let reached = |limit: u32, count: usize| limit > 0 && count >= limit as usize;
+        if reached(settings.max_callers, all) {
+            return Err("Too many are playing this already.".to_owned());
+        }
+        // Who has no limit need not be counted.
+        if settings.max_callers_per_address > 0
+            && reached(settings.max_callers_per_address, from_there())
+        {
+            return Err("Too many are playing this from your address already.".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Lets players in.
+#[derive(Debug)]
+pub(super) struct Reception(pub(super) Weak<Station>);
+
+impl Host for Reception {
+    fn admit(&self, caller: &Caller) -> Result<(), String> {
+        let over = || "The stream is over.".to_owned();
+        let station = self.0.upgrade().ok_or_else(over)?;
+        if lock(&station.air).has_ended() {
+            return Err(over());
+        }
+        station.check_limits(caller)?;
+        let element = station.element.upgrade().ok_or_else(over)?;
+        callers::ask(&element, caller)
+    }
+
+    fn rejected(&self, caller: &Caller, reason: &str) {
+        let element = self.0.upgrade().and_then(|s| s.element.upgrade());
+        if let Some(element) = element {
+            callers::rejected(&element, caller, reason);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As `caller-removed` has it.
+fn name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Left => "left",
+        Reason::Failed => "failed",
+        Reason::Slow => "slow",
+        Reason::Stalled => "stalled",
+        Reason::Kicked => "kicked",
+        Reason::Ended | Reason::Complete => "ended",
+        // It plays another stream now.
+        Reason::Moved => "left",
+    }
+}
