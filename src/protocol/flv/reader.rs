@@ -319,8 +319,9 @@ impl Reader {
         if starts && stream_id != [0; 3] {
             return self.lost().map(|()| None);
         }
-        if self.searches && stream_id != [0; 3] {
-            // Not even in what calls itself a tag.
+        if self.searches && (stream_id != [0; 3] || first & FILTER != 0) {
+            // Not even in what calls itself a tag. An encrypted one is of no more use than junk, which
+            // looks like one easily.
             return self.lost().map(|()| None);
         }
         if first & FILTER != 0 {

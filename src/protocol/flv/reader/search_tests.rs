@@ -42,6 +42,9 @@ fn junk_between_tags_is_skipped_and_counted() {
         // Claims four megabytes, and would swallow all that follows.
         b"\x09\x3f\xff\xff\0\0\0\0\0\0\0".to_vec(),
         b"FLW".to_vec(),
+        // Looks encrypted.
+        vec![0x20],
+        vec![0x29],
         // An unknown type on no stream.
         b"\x07\0\0\x01\0\0\0\0\x01\x02\x03zzzzz".to_vec(),
     ] {
