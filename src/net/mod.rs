@@ -15,6 +15,8 @@
 //!   queue      tags that wait, shortened by whole groups of pictures
 //!   leave      the end that nobody waits for
 //! fanout     one live stream to any number of sockets
+//! wcs        sessions with Web Call Servers
+//!   websocket  a WebSocket client on a stack
 //! porter     listening ports, shared by all elements; tells TLS, HTTP and RTMP apart
 //! reactor    the one thread of everything that has no thread of its own
 //! interrupt  what `unlock()` calls
@@ -45,5 +47,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+pub mod wcs;
+pub mod websocket;
 
 pub use error::{NetError, Stage};
