@@ -171,7 +171,7 @@ pub struct WebSocket {
 
 #[derive(Debug)]
 enum State {
-    Connecting(Stack),
+    Connecting(Box<Stack>),
     Opening(Box<MidHandshake<ClientHandshake<Wire>>>),
     Open(Box<tungstenite::WebSocket<Wire>>),
     Gone,
@@ -181,7 +181,7 @@ impl WebSocket {
     /// A WebSocket to be opened by [`turn`](Self::turn)s on the poll that `waker` wakes.
     pub fn connect(target: Target, opening: Opening, waker: Arc<Waker>) -> Self {
         Self {
-            state: State::Connecting(Stack::connect(target, waker)),
+            state: State::Connecting(Box::new(Stack::connect(target, waker))),
             opening,
             deadline: None,
             opened: false,
@@ -233,7 +233,7 @@ impl WebSocket {
                     // What waits to be written is bounded by who writes; see `is_blocked`.
                     .max_message_size(Some(self.opening.max_message))
                     .max_frame_size(Some(self.opening.max_message));
-                let opening = ClientHandshake::start(Wire::new(stack), request, Some(config))
+                let opening = ClientHandshake::start(Wire::new(*stack), request, Some(config))
                     .map_err(|error| self.failed(error))?;
                 self.open(opening, now)
             }
