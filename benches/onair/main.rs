@@ -4,8 +4,8 @@
 //! what it costs with the tools people use today, in one run on one machine, as ratios.
 //!
 //! ```text
-//! cargo bench --bench onair -- [publish play first-buffer many tls states webm] [--quick]
-//!     [--rounds N] [--only TEXTS] [--out FILE]
+//! cargo bench --bench onair -- [publish play first-buffer many tls states webm players]
+//!     [--quick] [--rounds N] [--only TEXTS] [--out FILE]
 //! ```
 //!
 //! Every client is a process of its own and is charged by `wait4` (user and system time). The peer

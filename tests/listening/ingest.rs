@@ -274,6 +274,7 @@ fn names_can_be_patterns() {
     assert_eq!(came.get::<&str>("stream"), Ok("cam8"));
     // No room for a third, and none for another name.
     for (name, code) in [
+        ("cam7", "NetStream.Publish.BadName"),
         ("cam9", "NetStream.Publish.BadName"),
         ("mic1", "NetStream.Publish.Denied"),
     ] {

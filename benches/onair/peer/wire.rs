@@ -11,7 +11,7 @@ use super::Stream;
 pub(crate) const AUDIO: u8 = 8;
 pub(crate) const VIDEO: u8 = 9;
 pub(crate) const DATA: u8 = 18;
-const SET_CHUNK_SIZE: u8 = 1;
+pub(crate) const SET_CHUNK_SIZE: u8 = 1;
 const USER_CONTROL: u8 = 4;
 const WINDOW_ACK_SIZE: u8 = 5;
 const SET_PEER_BANDWIDTH: u8 = 6;
@@ -125,6 +125,32 @@ pub(crate) fn negotiate(stream: &mut dyn Stream, chunk: usize) -> io::Result<(Wi
         input.stream.write_all(&out)?;
         input.stream.flush()?;
     }
+}
+
+/// All that a player says behind the handshake, without waiting for answers.
+pub(crate) fn play(port: u16, stream: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut connect = amf(&[Str("connect"), Num(1.0)]);
+    let url = format!("rtmp://127.0.0.1:{port}/live");
+    connect.push(3);
+    for (key, text) in [
+        ("app", "live"),
+        ("tcUrl", &*url),
+        ("flashVer", "LNX 9,0,124,2"),
+    ] {
+        amf_key(&mut connect, key);
+        connect.push(2);
+        amf_key(&mut connect, text);
+    }
+    connect.extend_from_slice(&[0, 0, 9]);
+    put(&mut out, 3, COMMAND, 0, &connect);
+    let create = amf(&[Str("createStream"), Num(2.0), Null]);
+    put(&mut out, 3, COMMAND, 0, &create);
+    let mut play = amf(&[Str("play"), Num(0.0), Null]);
+    play.push(2);
+    amf_key(&mut play, stream);
+    put(&mut out, 8, COMMAND, STREAM_ID, &play);
+    out
 }
 
 /// The end of a recorded stream as servers announce it.

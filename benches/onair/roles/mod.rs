@@ -5,8 +5,9 @@
 mod loops;
 mod many;
 mod pipeline;
+mod players;
 pub(crate) mod stamp;
-mod webm;
+pub(crate) mod webm;
 
 use crate::{media, peer};
 
@@ -24,6 +25,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         "states" => pipeline::states(rest),
         "many-plays" => many::plays(rest),
         "many-sinks" => many::sinks(rest),
+        "players-loop" => players::plain::run(rest),
+        "players-sink" => players::servers::sink(rest),
+        "players-load" => players::load::run(rest),
         "webm-loop" => webm::plain::run(rest),
         "webm-sink" => webm::servers::sink(rest),
         "webm-multisocketsink" => webm::servers::multisocketsink(rest),

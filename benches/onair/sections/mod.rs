@@ -5,6 +5,7 @@
 mod first_buffer;
 mod many;
 mod play;
+mod players;
 mod publish;
 mod states;
 mod tls;
@@ -31,6 +32,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "tls",
     "states",
     "webm",
+    "players",
 ];
 
 /// Longest that one client may take; librtmp's sink needs seconds for the short cut when all is
@@ -49,6 +51,7 @@ pub(crate) fn run(name: &str, bench: &Bench<'_>, report: &mut Report) -> Result<
         "tls" => tls::run(bench, report),
         "states" => states::run(bench, report),
         "webm" => webm::run(bench, report),
+        "players" => players::run(bench, report),
         other => Err(format!("no section {other}")),
     }
 }

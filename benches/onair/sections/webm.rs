@@ -136,7 +136,7 @@ struct OnAir {
 }
 
 /// A program that is ended with its owner.
-struct Process(Child);
+pub(super) struct Process(pub(super) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -410,12 +410,12 @@ fn line(name: &str, count: usize, printed: &str) -> Vec<String> {
     ]
 }
 
-fn free_port() -> Result<u16, String> {
+pub(super) fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     Ok(listener.local_addr().map_err(|e| e.to_string())?.port())
 }
 
-fn wait_for(port: u16) -> Result<(), String> {
+pub(super) fn wait_for(port: u16) -> Result<(), String> {
     let started = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         if started.elapsed() > Duration::from_secs(20) {

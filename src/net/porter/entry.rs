@@ -174,7 +174,7 @@ impl Entry {
     ///
     /// # Errors
     /// Why not, for people.
-    pub(super) fn has_room(&self, stream: &str, now: Instant) -> Result<(), String> {
+    pub(super) fn has_room(&self, app: &str, stream: &str, now: Instant) -> Result<(), String> {
         let Kind::Publish { takeover, .. } = &self.kind else {
             return Ok(());
         };
@@ -182,7 +182,7 @@ impl Entry {
         let Some(taken) = &place.taken else {
             return Ok(());
         };
-        let same = taken.stream == stream;
+        let same = taken.app == app && taken.stream == stream;
         match takeover {
             Takeover::Replace if same => Ok(()),
             Takeover::ReplaceSilent(time) if same && taken.pulse.silence(now) >= *time => Ok(()),
@@ -194,6 +194,13 @@ impl Entry {
     /// Whether somebody publishes.
     pub(super) fn is_taken(&self) -> bool {
         self.place().taken.is_some()
+    }
+
+    /// Whether somebody publishes this.
+    pub(super) fn is_taken_by(&self, app: &str, stream: &str) -> bool {
+        let place = self.place();
+        let taken = place.taken.as_ref();
+        taken.is_some_and(|taken| taken.app == app && taken.stream == stream)
     }
 
     /// Lets a publisher in, in the place of whoever is there.

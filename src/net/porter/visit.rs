@@ -140,9 +140,11 @@ impl Visit {
         let found = self
             .port
             .find_all(self.secure, |e| e.takes(&self.app, name));
-        // Of several that wait for any stream, one that has none yet.
-        let free = found.iter().find(|e| !e.is_taken()).or(found.first());
-        let Some(entry) = free.cloned() else {
+        // Whoever has this very stream, or of several that wait for any, one that has none yet.
+        let same = |e: &&Arc<Entry>| e.is_taken_by(&caller.app, &caller.stream);
+        let free = |e: &&Arc<Entry>| !e.is_taken();
+        let entry = found.iter().find(same).or(found.iter().find(free));
+        let Some(entry) = entry.or(found.first()).cloned() else {
             let text = format!("Nobody here waits for {}.", caller.stream);
             return Err(Refusal::new(DENIED, text));
         };
@@ -150,7 +152,7 @@ impl Visit {
             return Err(Refusal::new(DENIED, "This is not for publishing."));
         };
         self.knock(names, &caller, DENIED)?;
-        if let Err(text) = entry.has_room(&caller.stream, now) {
+        if let Err(text) = entry.has_room(&caller.app, &caller.stream, now) {
             names.host.rejected(&caller, &text);
             return Err(Refusal::new("NetStream.Publish.BadName", text));
         }

@@ -355,15 +355,15 @@ fn has_key_frame(bytes: &[u8]) -> bool {
 }
 
 /// What a process has used.
-struct Usage {
-    at: Instant,
+pub(crate) struct Usage {
+    pub(crate) at: Instant,
     /// Seconds, user and system.
-    cpu: f64,
-    rss_kb: u64,
+    pub(crate) cpu: f64,
+    pub(crate) rss_kb: u64,
 }
 
 impl Usage {
-    fn of(pid: u64) -> Result<Self, String> {
+    pub(crate) fn of(pid: u64) -> Result<Self, String> {
         let read = |file: &str| {
             std::fs::read_to_string(format!("/proc/{pid}/{file}"))
                 .map_err(|e| format!("/proc/{pid}: {e}"))
