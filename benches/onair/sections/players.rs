@@ -18,7 +18,8 @@ use crate::table::{Report, cell};
 const OURS: &str = "**ours**, each frame at once";
 const OURS_40: &str = "**ours**, batch-time 40 ms";
 const OURS_350: &str = "**ours**, batch-time 350 ms";
-const LOOP: &str = "plain loop, a write a tag";
+const LOOP: &str = "plain loop, a write a frame";
+const LOOP_TAGS: &str = "plain loop, a write a tag";
 const LOOP_350: &str = "plain loop, 350 ms";
 const NGINX: &str = "nginx-rtmp";
 
@@ -58,7 +59,7 @@ pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> 
     };
     let mut lines = Vec::new();
     for count in counts {
-        for name in [LOOP, OURS, LOOP_350, OURS_350, NGINX] {
+        for name in [LOOP, OURS, LOOP_TAGS, LOOP_350, OURS_350, NGINX] {
             house.row(name, *count, 0, &mut results, &mut lines);
         }
     }
@@ -159,6 +160,7 @@ impl Broadcast<'_> {
     fn on_air(&self, name: &str) -> Result<OnAir, String> {
         match name {
             LOOP => self.role(House::System, &["players-loop", &self.file, "0"]),
+            LOOP_TAGS => self.role(House::System, &["players-loop", &self.file, "-1"]),
             LOOP_350 => self.role(House::System, &["players-loop", &self.file, "350"]),
             NGINX => self.nginx(),
             _ => {

@@ -22,12 +22,14 @@ struct Player {
     unsent: Vec<u8>,
 }
 
-/// `players-loop FILE BATCH_MS`
+/// `players-loop FILE BATCH_MS`: -1 is a write for each tag, 0 one for each picture with its sound.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let [path, batch] = args else {
         return Err("players-loop FILE BATCH_MS".to_owned());
     };
-    let batch: u64 = batch.parse().map_err(|_| "BATCH_MS is a number")?;
+    let batch: i64 = batch.parse().map_err(|_| "BATCH_MS is a number")?;
+    let sound_waits = batch >= 0;
+    let batch = batch.max(0).unsigned_abs();
     let film = Film::read(path)?;
     crate::peer::roles_die_with_parent();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
@@ -44,12 +46,13 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             }
         }
     });
-    serve(&film, Duration::from_millis(batch), &admitted)
+    serve(&film, Duration::from_millis(batch), sound_waits, &admitted)
 }
 
 fn serve(
     film: &Film,
     batch: Duration,
+    sound_waits: bool,
     admitted: &Receiver<std::net::TcpStream>,
 ) -> Result<(), String> {
     let io = |e: std::io::Error| e.to_string();
@@ -70,7 +73,9 @@ fn serve(
                 group.clear();
             }
             gathered.extend_from_slice(&bytes);
-            if sent_at.elapsed() >= batch {
+            // Sound goes with the picture behind it.
+            let frame = !sound_waits || tag.kind == wire::VIDEO;
+            if frame && sent_at.elapsed() >= batch {
                 sent_at = Instant::now();
                 for slot in players.borrow_mut().iter_mut() {
                     if let Some(player) = slot
@@ -96,7 +101,7 @@ fn serve(
                     socket,
                     unsent: Vec::new(),
                 };
-                let sent = &group[..group.len() - gathered.len()];
+                let sent = &group[..group.len().saturating_sub(gathered.len())];
                 let well = player.send(&[&head[..], sent].concat());
                 players.push(well.then_some(player));
             }

@@ -29,6 +29,10 @@ const SOUND_ALONE: u64 = 10_000;
 const HEADERS: u64 = 1000;
 /// A larger step of the timestamps, in ms, is a new time line.
 const JUMP: i32 = 10_000;
+/// Sound waits for the picture behind it, if one came this little before, for this long, in ms of the
+/// stream. It is heard with that picture and not sooner, and players cost half as many writes.
+const ALONGSIDE: u64 = 100;
+const WAIT: u64 = 50;
 /// Headers to keep: metadata, and one for each of this many tracks.
 const TRACKS: usize = 32;
 
@@ -40,6 +44,8 @@ pub(super) struct Air {
     headers: Vec<(Header, Tag)>,
     headers_at: Option<u64>,
     key_frame: Option<Block>,
+    /// Sound that waits for the next picture.
+    waiting: Vec<Block>,
     /// Timestamp and time of the last tag.
     last: Option<u32>,
     time: u64,
@@ -74,6 +80,7 @@ impl Air {
             headers: Vec::new(),
             headers_at: None,
             key_frame: None,
+            waiting: Vec::new(),
             last: None,
             time: 0,
             picture_at: None,
@@ -97,6 +104,7 @@ impl Air {
         }
         self.pass(tag.timestamp());
         if let Some(header) = header_of(tag) {
+            items.extend(self.waiting.drain(..).map(Item::Block));
             self.keep(header, tag.clone());
             let block = self.block(tag, false, 0);
             items.push(Item::Block(block));
@@ -117,6 +125,12 @@ impl Air {
                 (VIDEO, head.is_some_and(join))
             }
         };
+        if kind == AUDIO && self.may_wait() {
+            let block = self.block(tag, false, AUDIO);
+            self.waiting.push(block);
+            return items;
+        }
+        items.extend(self.waiting.drain(..).map(Item::Block));
         let recent = |at: u64| self.time.saturating_sub(at) < HEADERS;
         if join && !(kind == AUDIO && self.headers_at.is_some_and(recent)) {
             items.push(self.header(tag.timestamp()));
@@ -139,9 +153,20 @@ impl Air {
         Some(self.status("NetStream.Play.UnpublishNotify", "The stream has stopped."))
     }
 
-    /// Nothing more comes.
-    pub(super) fn end(&mut self) {
+    /// Whether sound may wait for a picture.
+    fn may_wait(&self) -> bool {
+        let since = |time: u64| self.time.saturating_sub(time);
+        self.picture_at.is_some_and(|at| since(at) < ALONGSIDE)
+            && self
+                .waiting
+                .first()
+                .is_none_or(|first| since(first.time) < WAIT)
+    }
+
+    /// Nothing more comes, but for what waited.
+    pub(super) fn end(&mut self) -> Vec<Block> {
         self.ended = true;
+        std::mem::take(&mut self.waiting)
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -260,8 +285,8 @@ mod tests {
         let (mut air, now) = (Air::new(4096), Instant::now());
         assert_eq!(signs(&air.tag(&configuration(0, 1), now)), "bH");
         assert_eq!(signs(&air.tag(&video(0, true), now)), "HJ");
-        assert_eq!(signs(&air.tag(&audio(5), now)), "b");
-        assert_eq!(signs(&air.tag(&video(40, false), now)), "b");
+        assert_eq!(signs(&air.tag(&audio(5), now)), "");
+        assert_eq!(signs(&air.tag(&video(40, false), now)), "bb");
         assert_eq!(signs(&air.tag(&configuration(80, 2), now)), "bH");
         let items = air.tag(&video(80, true), now);
         assert_eq!(signs(&items), "HJ");
@@ -282,10 +307,29 @@ mod tests {
         assert_eq!(signs(&air.tag(&audio(999), now)), "J");
         assert_eq!(signs(&air.tag(&audio(1000), now)), "HJ");
         assert_eq!(signs(&air.tag(&video(1000, true), now)), "HJ");
-        assert_eq!(signs(&air.tag(&audio(1020), now)), "b");
+        assert_eq!(signs(&air.tag(&audio(1020), now)), "");
+        assert_eq!(signs(&air.tag(&audio(1050), now)), "");
         // The camera was switched off.
+        assert_eq!(signs(&air.tag(&audio(1080), now)), "bbb");
+        assert_eq!(signs(&air.tag(&audio(1100), now)), "b");
         assert_eq!(signs(&air.tag(&audio(10_999), now)), "b");
         assert_eq!(signs(&air.tag(&audio(11_000), now)), "HJ");
+    }
+
+    #[test]
+    fn sound_goes_with_the_picture_behind_it_and_is_not_forgotten() {
+        let (mut air, now) = (Air::new(4096), Instant::now());
+        air.tag(&video(0, true), now);
+        assert_eq!(signs(&air.tag(&audio(10), now)), "");
+        assert_eq!(signs(&air.tag(&audio(33), now)), "");
+        let items = air.tag(&video(40, false), now);
+        let times = items.iter().map(|item| match item {
+            Item::Block(block) => block.time,
+            Item::Header(_) => panic!(),
+        });
+        assert_eq!(times.collect::<Vec<_>>(), [10, 33, 40]);
+        air.tag(&audio(45), now);
+        assert_eq!(air.end().len(), 1);
     }
 
     #[test]

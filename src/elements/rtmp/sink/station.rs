@@ -14,7 +14,10 @@ use std::{
 use bytes::Bytes;
 use gst::prelude::*;
 
-use super::{air::Air, imp::CAT};
+use super::{
+    air::{Air, Item, KEYED},
+    imp::CAT,
+};
 use crate::{
     elements::rtmp::{callers, kinds::Burst, settings::Settings, stats::CallerStats},
     net::{
@@ -73,7 +76,7 @@ impl Station {
             lag_bytes: settings.max_lag_bytes as usize,
             unsent: settings.send_buffer,
             stall: settings.stall_timeout,
-            keyed: super::air::KEYED,
+            keyed: KEYED,
             ..fanout::Config::default()
         };
         let station = Arc::new(Self {
@@ -104,12 +107,17 @@ impl Station {
     /// Sends a tag to all.
     pub(super) fn send(&self, tag: &Tag) {
         let mut air = lock(&self.air);
+        let mut blocks = Vec::new();
         for item in air.tag(tag, Instant::now()) {
             match item {
-                super::air::Item::Header(block) => self.fanout().set_header(block, false),
-                super::air::Item::Block(block) => self.fanout().push(block),
+                Item::Header(header) => {
+                    self.fanout().push_many(blocks.drain(..));
+                    self.fanout().set_header(header, false);
+                }
+                Item::Block(block) => blocks.push(block),
             }
         }
+        self.fanout().push_many(blocks);
     }
 
     /// Tells players, once, if nothing has come for too long.
@@ -211,8 +219,7 @@ impl Station {
 
     /// Ends the stream, and waits a while until everybody has all of it.
     pub(super) fn end(&self) {
-        lock(&self.air).end();
-        self.fanout().end();
+        self.close();
         let people = self.people();
         let anybody = |people: &mut People| !people.here.is_empty() && !people.interrupted;
         let _ = self.changed.wait_timeout_while(people, FAREWELL, anybody);
@@ -220,6 +227,8 @@ impl Station {
 
     /// Ends the stream without waiting.
     pub(super) fn close(&self) {
+        let mut air = lock(&self.air);
+        self.fanout().push_many(air.end());
         self.fanout().end();
     }
 

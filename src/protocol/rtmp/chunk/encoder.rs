@@ -12,8 +12,9 @@ const EXTENDED: u32 = 0xff_ffff;
 /// Payloads up to this many bytes are copied behind their header: one slice in the gathering write
 /// costs the kernel more than the copy.
 const COPY_UP_TO: usize = 1024;
-/// Size of the blocks that headers are carved from.
-const ARENA: usize = 16 * 1024;
+/// Size of the blocks that headers are carved from. The first is small, for thousands of players that are
+/// told a few commands and nothing more, and each is twice the one before.
+const ARENA: std::ops::RangeInclusive<usize> = 512..=16 * 1024;
 
 /// Cuts messages into chunks.
 ///
@@ -25,6 +26,8 @@ pub struct Encoder {
     chunk_size: usize,
     streams: HashMap<u32, Previous>,
     arena: BytesMut,
+    /// Size of the next block.
+    block: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,7 @@ impl Default for Encoder {
             chunk_size: DEFAULT_CHUNK_SIZE,
             streams: HashMap::new(),
             arena: BytesMut::new(),
+            block: *ARENA.start(),
         }
     }
 }
@@ -65,7 +69,8 @@ impl Encoder {
         out: &mut Transmit,
     ) {
         if self.arena.capacity() < 64 {
-            self.arena.reserve(ARENA);
+            self.arena.reserve(self.block);
+            self.block = (2 * self.block).min(*ARENA.end());
         }
         let delta = self.streams.get(&csid).and_then(|previous| {
             let delta = timestamp.wrapping_sub(previous.timestamp);
