@@ -80,6 +80,7 @@ impl Player {
     ) {
         accept(&mut session, stream_id, &entry);
         let head = flat(session.poll_transmit());
+        session.settle();
         let player = Self {
             session,
             visit,

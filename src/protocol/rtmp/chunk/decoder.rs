@@ -14,8 +14,10 @@ use crate::protocol::{
 const MAX_HEADER: usize = 3 + 11 + 4;
 /// The value of a 24-bit timestamp field that says that 32 bits follow.
 const EXTENDED: u32 = 0xff_ffff;
-/// Chunk stream ids with a one-byte basic header; these are looked up by index.
-const SMALL_CSIDS: usize = 64;
+/// Chunk stream ids that are looked up by index: those that real peers use.
+const SMALL_CSIDS: usize = 16;
+/// Chunk stream ids with a one-byte basic header. There are never too many of these.
+const ONE_BYTE: usize = 64;
 
 /// The budgets of one [`Decoder`].
 #[derive(Clone, Copy, Debug)]
@@ -416,8 +418,8 @@ impl Decoder {
         csid: u32,
         limit: usize,
     ) -> Result<&mut ChunkStream, ChunkError> {
-        if csid as usize >= SMALL_CSIDS
-            && self.large.len() + SMALL_CSIDS >= limit
+        if csid as usize >= ONE_BYTE
+            && self.large.len() + ONE_BYTE >= limit
             && !self.large.contains_key(&csid)
         {
             return Err(ChunkError::TooManyChunkStreams { limit });

@@ -53,6 +53,11 @@ impl Encoder {
         self.chunk_size
     }
 
+    /// Gives back memory that only much traffic needs.
+    pub fn settle(&mut self) {
+        (self.arena, self.block) = (BytesMut::new(), *ARENA.start());
+    }
+
     /// Changes the bytes of payload per chunk, 1 to 0xffffff. The peer must have been told before.
     pub fn set_chunk_size(&mut self, size: usize) {
         self.chunk_size = size.clamp(1, crate::protocol::flv::tag::MAX_BODY);

@@ -109,6 +109,14 @@ impl Link {
         }
     }
 
+    /// Gives back memory that only much traffic needs, once all is sent.
+    pub(super) fn settle(&mut self) {
+        if self.out.is_empty() {
+            self.out = Transmit::default();
+            self.encoder.settle();
+        }
+    }
+
     /// Begins to count answers; what is queued from here to the next [`receive`](Self::receive) is one.
     pub(super) fn listen(&mut self) {
         self.counted = self.out.len();

@@ -51,7 +51,8 @@ impl Default for ServerConfig {
 #[derive(Debug)]
 pub struct ServerSession {
     config: ServerConfig,
-    handshake: Option<ServerHandshake>,
+    /// In a box of its own, which thousands of players need not keep.
+    handshake: Option<Box<ServerHandshake>>,
     handshake_out: Transmit,
     link: Link,
     deadline: Option<Instant>,
@@ -155,7 +156,7 @@ impl ServerSession {
     /// Awaits a client's first byte. `seed` must be unpredictable and never the same twice.
     pub fn new(config: ServerConfig, now: Instant, seed: [u8; 32]) -> Self {
         Self {
-            handshake: Some(ServerHandshake::new(0, seed)),
+            handshake: Some(Box::new(ServerHandshake::new(0, seed))),
             handshake_out: Transmit::default(),
             link: Link::new(config.limits),
             deadline: Some(config.timeout)
@@ -185,6 +186,12 @@ impl ServerSession {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.link.held() + self.waiting.capacity()
+    }
+
+    /// Gives back memory that only much traffic needs.
+    pub fn settle(&mut self) {
+        self.handshake_out = Transmit::default();
+        self.link.settle();
     }
 
     /// Counters of the connection.
