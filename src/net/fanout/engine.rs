@@ -25,11 +25,13 @@ const EVENTS: usize = 1024;
 const TICK: Duration = Duration::from_millis(500);
 /// Longest wait for more blocks while nobody asked for batches. A muxer gives several at a time, one
 /// right behind another, and sending each for itself costs as much as each is worth.
-const GATHER: Duration = Duration::from_micros(500);
-/// Such a wait is this part of what sending takes, so that it is none with few clients.
-const GATHER_PART: u32 = 16;
-/// A shorter one is not worth the call.
+const GATHER_MOST: Duration = Duration::from_micros(500);
+/// The kernel hardly wakes anybody sooner.
 const GATHER_LEAST: Duration = Duration::from_micros(50);
+/// Such a wait is this part of what sending takes.
+const GATHER_PART: u32 = 16;
+/// With so few clients that sending takes less, the wait would cost as much as it saves.
+const GATHER_WORTH: Duration = Duration::from_micros(150);
 /// Read at a time. Clients say little.
 const READ: usize = 16 << 10;
 
@@ -124,8 +126,8 @@ impl Engine {
 
     /// Waits for what comes right behind the first block.
     fn gather(&self) {
-        let wait = (self.pass / GATHER_PART).min(GATHER);
-        if self.config.batch.is_zero() && wait >= GATHER_LEAST {
+        if self.config.batch.is_zero() && self.pass >= GATHER_WORTH {
+            let wait = (self.pass / GATHER_PART).clamp(GATHER_LEAST, GATHER_MOST);
             let inbox = self.shared.lock_inbox();
             let wanted = !inbox.items.is_empty() && !inbox.urgent && !inbox.close;
             drop(inbox);
@@ -145,18 +147,17 @@ impl Engine {
             false => Vec::new(),
         };
         if due {
-            inbox.urgent = false;
-        }
-        let close = inbox.close;
-        drop(inbox);
-        if due {
             // After silence a block goes at once, and the next ones gather.
             let batch = Some(self.config.batch).filter(|batch| !batch.is_zero());
             self.next_send = match items.is_empty() {
                 true => None,
                 false => batch.map(|batch| now + batch),
             };
+            inbox.urgent = false;
+            inbox.armed = self.next_send.is_some();
         }
+        let close = inbox.close;
+        drop(inbox);
         let mut fresh = false;
         let mut commands = commands.into_iter().peekable();
         for (place, item) in items.into_iter().enumerate() {

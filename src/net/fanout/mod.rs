@@ -443,6 +443,8 @@ struct Inbox {
     commands: Vec<(usize, Command)>,
     /// Something that does not wait for a batch to be full.
     urgent: bool,
+    /// The thread will look by itself when the batch is full.
+    armed: bool,
     close: bool,
 }
 
@@ -470,11 +472,11 @@ impl Shared {
             return;
         }
         let mut inbox = self.lock_inbox();
-        let known = !inbox.items.is_empty();
-        let commands = inbox.commands.len();
+        let (items, commands) = (inbox.items.len(), inbox.commands.len());
         work(&mut inbox);
-        // Blocks on top of blocks find a thread that was woken already.
-        let news = !known || inbox.commands.len() > commands || inbox.urgent || inbox.close;
+        // Blocks on top of blocks find a thread that was woken already; nothing is no news.
+        let blocks = items == 0 && !inbox.items.is_empty() && !inbox.armed;
+        let news = blocks || inbox.commands.len() > commands || inbox.urgent || inbox.close;
         drop(inbox);
         if news {
             // A counter that is full wakes too.
