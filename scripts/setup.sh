@@ -37,6 +37,7 @@ gstreamer1.0-x                     1.22
 '
 # The peers. plugins-bad brings the librtmp and rtmp2 elements that ours are measured against.
 TEST='
+chromium                           120
 curl                               7.88
 ffmpeg                             7:5.1
 gstreamer1.0-libav                 1.22

@@ -10,6 +10,8 @@ mod support;
 
 mod access;
 mod bad_input;
+mod browser;
+mod chromium;
 mod client;
 mod film;
 mod http;
