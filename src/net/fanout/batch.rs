@@ -12,6 +12,8 @@ pub(super) const SLICES: usize = 64;
 /// Bytes in one call, unless a single block has more: what a socket takes at once, so that a client
 /// that catches up does not have the others wait.
 pub(super) const BYTES: usize = 128 << 10;
+/// With fewer clients in a pass, copying slices together costs what it saves.
+const MANY: usize = 8;
 /// Batches remembered: the two forms for those that are level, and for some that are not.
 const REMEMBERED: usize = 8;
 
@@ -20,7 +22,9 @@ const REMEMBERED: usize = 8;
 pub(super) struct Batch<'w> {
     from: u64,
     framed: bool,
-    pub(super) slices: Vec<IoSlice<'w>>,
+    slices: Vec<IoSlice<'w>>,
+    /// The slices in one piece, which the kernel takes for less.
+    joined: Vec<u8>,
     pub(super) bytes: usize,
     /// The number of the block behind it.
     pub(super) to: u64,
@@ -30,14 +34,17 @@ pub(super) struct Batch<'w> {
 #[derive(Debug)]
 pub(super) struct Batches<'w> {
     pub(super) window: &'w Window,
+    join: bool,
     known: Vec<Batch<'w>>,
     oldest: usize,
 }
 
 impl<'w> Batches<'w> {
-    pub(super) fn new(window: &'w Window) -> Self {
+    /// For a pass over so many clients.
+    pub(super) fn new(window: &'w Window, clients: usize) -> Self {
         Self {
             window,
+            join: clients >= MANY,
             known: Vec::new(),
             oldest: 0,
         }
@@ -49,12 +56,13 @@ impl<'w> Batches<'w> {
         let index = match self.known.iter().position(found) {
             Some(index) => index,
             None if self.known.len() < REMEMBERED => {
-                self.known.push(Batch::new(self.window, from, framed));
+                self.known
+                    .push(Batch::new(self.window, from, framed, self.join));
                 self.known.len() - 1
             }
             None => {
                 self.oldest = (self.oldest + 1) % REMEMBERED;
-                self.known[self.oldest] = Batch::new(self.window, from, framed);
+                self.known[self.oldest] = Batch::new(self.window, from, framed, self.join);
                 self.oldest
             }
         };
@@ -63,11 +71,12 @@ impl<'w> Batches<'w> {
 }
 
 impl<'w> Batch<'w> {
-    fn new(window: &'w Window, from: u64, framed: bool) -> Self {
+    fn new(window: &'w Window, from: u64, framed: bool, join: bool) -> Self {
         let mut batch = Self {
             from,
             framed,
             slices: Vec::new(),
+            joined: Vec::new(),
             bytes: 0,
             to: from,
         };
@@ -80,6 +89,20 @@ impl<'w> Batch<'w> {
             batch.bytes += slice.len();
             batch.to += 1;
         }
+        if join && batch.slices.len() > 1 {
+            batch.joined.reserve_exact(batch.bytes);
+            for slice in batch.slices.drain(..) {
+                batch.joined.extend_from_slice(&slice);
+            }
+        }
         batch
+    }
+
+    /// Hands it over for sending.
+    pub(super) fn offer<T>(&self, send: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        match self.joined.is_empty() {
+            true => send(&self.slices),
+            false => send(&[IoSlice::new(&self.joined)]),
+        }
     }
 }

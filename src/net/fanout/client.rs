@@ -175,12 +175,14 @@ impl Client {
         let mut budget = TURN;
         let pumped = loop {
             self.settle(window, config, now)?;
+            let mut through = false;
             let sent = match self.line.place {
                 Place::At(number) if self.line.is_common() => {
                     let batch = batches.from(number, self.line.framed);
-                    let sent = self.offer(&batch.slices)?;
+                    let sent = batch.offer(|slices| self.offer(slices))?;
                     if sent == batch.bytes {
                         self.line.moved(window, batch.to, sent);
+                        through = batch.to == window.end() && !window.ended;
                     } else {
                         self.line.account(window, config, sent);
                     }
@@ -205,6 +207,9 @@ impl Client {
                 Some(sent) => {
                     self.line.progress = now;
                     self.closed = self.closed.map(|_| now);
+                    if through && !self.stack.wants_write() {
+                        break Pumped::Level;
+                    }
                     budget = budget.saturating_sub(sent);
                     if budget == 0 {
                         break Pumped::More;

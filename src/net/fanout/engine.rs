@@ -226,7 +226,7 @@ impl Engine {
     /// Gives every client its turn.
     fn deliver(&mut self, now: Instant) {
         let begun = Instant::now();
-        let mut batches = Batches::new(&self.window);
+        let mut batches = Batches::new(&self.window, self.clients.len());
         // The slots of those that left are still there; a pass goes around all of them.
         let slots = self.clients.capacity();
         let first = self.first.checked_rem(slots).unwrap_or(0);
@@ -288,7 +288,7 @@ impl Engine {
             true => client.read(&mut self.scratch, window, config, now),
             false => Ok(false),
         };
-        let pumped = client.pump(&mut Batches::new(window), config, now);
+        let pumped = client.pump(&mut Batches::new(window, 1), config, now);
         match more.and_then(|more| Ok((more, pumped?))) {
             Ok((true, _) | (_, Pumped::More)) => self.hungry.push(key),
             Ok(_) => {}
@@ -298,7 +298,7 @@ impl Engine {
 
     fn tick(&mut self, now: Instant) {
         let sample = self.shared.asked.swap(false, Ordering::Relaxed);
-        let mut batches = Batches::new(&self.window);
+        let mut batches = Batches::new(&self.window, 1);
         for (key, client) in &mut self.clients {
             let ticked = client.tick(&self.window, &self.config, sample, now);
             let pumped = ticked.and_then(|()| client.pump(&mut batches, &self.config, now));
