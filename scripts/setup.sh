@@ -46,6 +46,7 @@ gstreamer1.0-plugins-base          1.22
 gstreamer1.0-plugins-good          1.22
 gstreamer1.0-plugins-ugly          1.22
 gstreamer1.0-tools                 1.22
+icecast2                           2.4.4
 libnginx-mod-rtmp                  1:1.2.2
 libnginx-mod-stream                1.22
 meson                              1.0

@@ -13,6 +13,7 @@ mod bad_input;
 mod browser;
 mod chromium;
 mod client;
+mod edge;
 mod film;
 mod http;
 mod peers;
