@@ -53,6 +53,7 @@ meson                              1.0
 nginx                              1.22
 ninja-build                        1.11
 openssl                            3.0
+python3-venv                       3.11
 rtmpdump                           2.4
 '
 # Must not be below rust-version in Cargo.toml.

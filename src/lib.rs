@@ -8,6 +8,7 @@
 //! ```text
 //! elements/   what a pipeline sees: properties, pads, caps, signals, bus messages. Thin.
 //!   rtmp/       rtmpsrc rtmpsink
+//!   flv/        flvmuxbridge flvdemuxbridge
 //!   webm/       webmhttpsink
 //! net/        the only place with sockets, TLS, threads and timers
 //! protocol/   pure: no GStreamer, no sockets, no threads, no clock or randomness of its own

@@ -126,10 +126,20 @@ fn properties_of_the_sink() {
     insta::assert_snapshot!(listing(&make("rtmpsink")));
 }
 
+#[test]
+fn properties_of_the_muxer() {
+    let mux = make("flvmuxbridge");
+    let pad = mux.request_pad_simple("video").unwrap();
+    let mode = pad.find_property("flv-track-mode").unwrap();
+    let (name, blurb) = (mode.name(), mode.blurb().unwrap());
+    let list = format!("{}pad: {name}\n    {blurb}\n", listing(&mux));
+    insta::assert_snapshot!(list.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
+}
+
 /// Every default in the table is the value that a new element has.
 #[test]
 fn defaults_are_what_a_new_element_has() {
-    for name in ["rtmpsrc", "rtmpsink"] {
+    for name in ["rtmpsrc", "rtmpsink", "flvmuxbridge"] {
         let element = make(name);
         for spec in element.list_properties() {
             let ours = spec.owner_type() == element.type_();

@@ -17,6 +17,14 @@ step() {
 step "what is needed"
 scripts/setup.sh build test
 
+# A current ffmpeg, for what Debian's 5.1 does not know: Enhanced RTMP v2.
+step "a current ffmpeg"
+wanted="imageio-ffmpeg==0.8.1"
+if ! tests/.venv/bin/pip freeze 2>/dev/null | grep -qx "$wanted"; then
+    python3 -m venv tests/.venv
+    tests/.venv/bin/pip install -q --disable-pip-version-check "$wanted"
+fi
+
 step "format"
 cargo fmt --check
 

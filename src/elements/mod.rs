@@ -2,6 +2,7 @@
 
 //! What a pipeline sees: properties, pads, caps, signals and bus messages, and nothing else.
 
+pub mod flv;
 mod property;
 pub mod rtmp;
 pub mod webm;
@@ -10,6 +11,7 @@ pub mod webm;
 const AUTHOR: &str = "The gst-plugin-rtmp authors";
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    flv::register(plugin)?;
     rtmp::register(plugin)?;
     webm::register(plugin)
 }

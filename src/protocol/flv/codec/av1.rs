@@ -8,7 +8,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::bits::Bits;
 
 const SEQUENCE_HEADER: u8 = 1;
-const TEMPORAL_DELIMITER: u8 = 2;
 
 /// What the record, and the sequence header, say about the pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,19 +199,6 @@ pub fn record_of(unit: &[u8]) -> Option<Bytes> {
     None
 }
 
-/// How many bytes of temporal delimiters a unit begins with. They say nothing that a tag does not
-/// say, and containers leave them out.
-pub fn delimiters(unit: &[u8]) -> usize {
-    let mut rest = unit;
-    loop {
-        let before = rest;
-        match Obu::next(&mut rest) {
-            Some(obu) if obu.kind == TEMPORAL_DELIMITER => {}
-            _ => return unit.len() - before.len(),
-        }
-    }
-}
-
 struct Obu<'a> {
     kind: u8,
     payload: &'a [u8],
@@ -274,18 +260,9 @@ mod tests {
     }
 
     #[test]
-    fn delimiters_are_counted() {
-        assert_eq!(delimiters(UNIT), 2);
-        assert_eq!(delimiters(&UNIT[2..]), 0);
-        assert_eq!(delimiters(&[0x12, 0, 0x12, 0, 0x32, 0]), 4);
-        assert_eq!(delimiters(&[]), 0);
-    }
-
-    #[test]
     fn cut_anywhere_there_is_no_record() {
         for len in 0..16 {
             assert_eq!(record_of(&UNIT[..len]), None, "{len}");
-            let _ = delimiters(&UNIT[..len]);
         }
         assert_eq!(
             record_of(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),

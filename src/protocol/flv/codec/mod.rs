@@ -6,5 +6,8 @@
 pub mod av1;
 mod bits;
 pub mod flac;
+mod names;
 pub mod sound;
 pub mod vp;
+
+pub use names::{AudioCodec, VideoCodec};

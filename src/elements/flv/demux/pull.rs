@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Files: read in large blocks, and sought in, by their index where it tells the truth, else by
+//! bisection.
+
+use bytes::Bytes;
+use gst::{ClockTime, prelude::*, subclass::prelude::*};
+
+use super::{
+    flow::Flow,
+    imp::{self, CAT, lock},
+    track::Kind,
+};
+use crate::protocol::flv::{Item, Reader, Tag, TagKind};
+
+/// Bytes asked for at once: some 30 tags of a stream of 2 Mb/s.
+const BLOCK: u32 = 128 << 10;
+
+/// Where bisection ends and reading on begins.
+const CLOSE: u64 = 256 << 10;
+
+/// Bytes of file header and of the back-pointer behind it.
+const FIRST_TAG: u64 = 13;
+
+/// Tags this far behind the end of a segment end it: sound and pictures are interleaved about so
+/// closely. In ms.
+const BEHIND_STOP: i64 = 1_000;
+
+/// Where reading goes on.
+#[derive(Debug, Default)]
+pub(super) struct Pull {
+    offset: u64,
+    started: bool,
+}
+
+/// A tag on the way to another.
+#[derive(Clone, Copy, Debug)]
+struct Sign {
+    /// In ms.
+    time: i64,
+    position: u64,
+    /// Decoding can begin here.
+    key: bool,
+}
+
+impl imp::FlvDemuxBridge {
+    pub(super) fn start_loop(&self) -> Result<(), glib::BoolError> {
+        let weak = self.obj().downgrade();
+        self.sink.start_task(move || {
+            if let Some(element) = weak.upgrade() {
+                element.imp().turn();
+            }
+        })
+    }
+
+    /// One block.
+    fn turn(&self) {
+        let mut flow = self.flow();
+        let offset = {
+            let mut pull = lock(&self.pull);
+            if !std::mem::replace(&mut pull.started, true) {
+                drop(pull);
+                if let Some(duration) = self.time_of_the_end() {
+                    self.lasts(duration);
+                }
+                0
+            } else {
+                pull.offset
+            }
+        };
+        let result = match self.sink.pull_range(offset, BLOCK) {
+            Ok(buffer) => {
+                lock(&self.pull).offset = offset + buffer.size() as u64;
+                self.take(&mut flow, buffer)
+            }
+            Err(gst::FlowError::Eos) => flow.end(&self.obj()).and(Err(gst::FlowError::Eos)),
+            Err(error) => Err(error),
+        };
+        let stop = flow.segment.stop().map(|stop| stop.mseconds() as i64);
+        let over = stop.is_some_and(|stop| flow.latest > stop + BEHIND_STOP);
+        match result {
+            Ok(_) if !over => {}
+            Ok(_) => self.finish(&mut flow, gst::FlowError::Eos),
+            Err(error) => self.finish(&mut flow, error),
+        }
+    }
+
+    /// No more blocks until a seek.
+    fn finish(&self, flow: &mut Flow, error: gst::FlowError) {
+        gst::debug!(CAT, imp = self, "Pausing: {error:?}");
+        // The task that is paused is the one that we are in.
+        let _ = self.sink.pause_task();
+        match error {
+            gst::FlowError::Flushing => {}
+            gst::FlowError::Eos => {
+                if !flow.has_pads() {
+                    self.nothing_found();
+                }
+                if flow.segment.flags().contains(gst::SegmentFlags::SEGMENT) {
+                    let position = flow.segment.stop().or(lock(&self.known).duration);
+                    let mut message =
+                        gst::message::SegmentDone::builder(position).src(&*self.obj());
+                    let mut event = gst::event::SegmentDone::builder(position);
+                    if let Some(seqnum) = flow.seqnum {
+                        message = message.seqnum(seqnum);
+                        event = event.seqnum(seqnum);
+                    }
+                    let _ = self.obj().post_message(message.build());
+                    flow.push_event(&event.build());
+                    return;
+                }
+                let mut event = gst::event::Eos::builder();
+                if let Some(seqnum) = flow.seqnum {
+                    event = event.seqnum(seqnum);
+                }
+                flow.push_event(&event.build());
+            }
+            error => {
+                // What was posted for a reason is not posted again.
+                if error != gst::FlowError::Error {
+                    gst::element_imp_error!(
+                        self,
+                        gst::StreamError::Failed,
+                        ("Nobody takes what is in this FLV stream. Link its pads."),
+                        ["{error}"]
+                    );
+                }
+                flow.push_event(&gst::event::Eos::new());
+            }
+        }
+    }
+
+    pub(super) fn seek_file(&self, seek: &gst::event::Seek) -> bool {
+        let (rate, flags, start_type, start, stop_type, stop) = seek.get();
+        let (gst::GenericFormattedValue::Time(start), gst::GenericFormattedValue::Time(stop)) =
+            (start, stop)
+        else {
+            return false;
+        };
+        if rate <= 0.0 {
+            gst::info!(CAT, imp = self, "Does not play backwards");
+            return false;
+        }
+        let flush = flags.contains(gst::SeekFlags::FLUSH);
+        let seqnum = seek.seqnum();
+        if flush {
+            let event = gst::event::FlushStart::builder().seqnum(seqnum).build();
+            self.sink.push_event(event.clone());
+            self.push_to_sources(&event);
+        }
+        // A task that was started can be paused.
+        let _ = self.sink.pause_task();
+        let mut flow = self.flow();
+        if flush {
+            let event = gst::event::FlushStop::builder(true).seqnum(seqnum).build();
+            self.sink.push_event(event.clone());
+            self.push_to_sources(&event);
+        }
+        let mut segment = flow.segment.clone();
+        let sought = segment.do_seek(rate, flags, start_type, start, stop_type, stop);
+        if sought.is_none() {
+            // It goes on where it was.
+            let _ = self.start_loop();
+            return false;
+        }
+        let target = segment.start().unwrap_or(ClockTime::ZERO);
+        let found = self.locate(&mut flow, target.mseconds() as i64);
+        if flags.contains(gst::SeekFlags::KEY_UNIT)
+            && let Some(sign) = found
+            && let Ok(time) = u64::try_from(sign.time)
+        {
+            imp::snap(&mut segment, ClockTime::from_mseconds(time));
+        }
+        let position = found.map_or(FIRST_TAG, |sign| sign.position);
+        gst::debug!(CAT, imp = self, "Seeking to {target}: byte {position}");
+        flow.segment = segment.clone();
+        flow.jump(Some(position));
+        flow.renew_segment(Some(seqnum));
+        lock(&self.known).segment = segment;
+        {
+            let mut pull = lock(&self.pull);
+            pull.offset = position;
+            pull.started = true;
+        }
+        drop(flow);
+        self.start_loop().is_ok()
+    }
+
+    /// The last tag at or before a time, in ms, at which decoding can begin.
+    fn locate(&self, flow: &mut Flow, target: i64) -> Option<Sign> {
+        let video = flow.tracks.iter().any(|track| track.kind == Kind::Video);
+        if let Some((_, position)) = flow.index.before(target as f64 / 1000.0) {
+            let there = self.first_sign(position, video);
+            if let Some(sign) = there
+                && sign.position == position
+                && sign.key
+            {
+                // It may be far away, in a file that was read in part; then it is read from there.
+                return self.last_key(position, target, video).or(Some(sign));
+            }
+            gst::info!(CAT, imp = self, "The index of key frames is wrong");
+            flow.index.entries.clear();
+        }
+        let length = self.sink.peer_query_duration::<gst::format::Bytes>();
+        let length = length.map_or(u64::MAX, |length| *length);
+        if length == u64::MAX {
+            return None;
+        }
+        let (mut low, mut high) = (FIRST_TAG, length);
+        while high.saturating_sub(low) > CLOSE {
+            let middle = low + (high - low) / 2;
+            match self.first_sign(middle, video) {
+                Some(sign) if sign.time <= target => low = sign.position.max(middle),
+                _ => high = middle,
+            }
+        }
+        // The key frame is somewhere before; each step back is twice as long.
+        let mut step = CLOSE;
+        loop {
+            if let Some(sign) = self.last_key(low, target, video) {
+                return Some(sign);
+            }
+            if low <= FIRST_TAG {
+                return None;
+            }
+            low = low.saturating_sub(step).max(FIRST_TAG);
+            step = step.saturating_mul(2);
+        }
+    }
+
+    /// The first tag of pictures, or of sound if there are none, from a position on.
+    fn first_sign(&self, position: u64, video: bool) -> Option<Sign> {
+        let mut first = None;
+        self.read_signs(position, video, |sign| {
+            first = Some(sign);
+            false
+        });
+        first
+    }
+
+    /// The last one at which decoding can begin, up to a time.
+    fn last_key(&self, position: u64, target: i64, video: bool) -> Option<Sign> {
+        let mut last = None;
+        self.read_signs(position, video, |sign| {
+            if sign.time > target {
+                return false;
+            }
+            if sign.key {
+                last = Some(sign);
+            }
+            true
+        });
+        last
+    }
+
+    fn read_signs(&self, position: u64, video: bool, mut each: impl FnMut(Sign) -> bool) {
+        let mut reader = Reader::searching();
+        reader.restart(position);
+        let mut offset = position;
+        loop {
+            let Ok(buffer) = self.sink.pull_range(offset, BLOCK) else {
+                return;
+            };
+            offset += buffer.size() as u64;
+            let Ok(map) = buffer.into_mapped_buffer_readable() else {
+                return;
+            };
+            reader.push(Bytes::from_owner(map));
+            while let Ok(Some(item)) = reader.next() {
+                if let Item::Tag(tag) = item
+                    && let Some(key) = sign_of(&tag, video)
+                {
+                    let sign = Sign {
+                        time: tag.timestamp().into(),
+                        position: reader.position() - tag.as_flv().len() as u64,
+                        key,
+                    };
+                    if !each(sign) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// When the last tag of the file is, for files whose metadata does not say how long they are.
+    fn time_of_the_end(&self) -> Option<ClockTime> {
+        let length = *self.sink.peer_query_duration::<gst::format::Bytes>()?;
+        let read = |offset: u64, size: u32| {
+            let buffer = self.sink.pull_range(offset, size).ok()?;
+            let map = buffer.into_mapped_buffer_readable().ok()?;
+            Some(map)
+        };
+        let pointer = read(length.checked_sub(4)?, 4)?;
+        let size = u32::from_be_bytes(*pointer.first_chunk()?);
+        let start = length.checked_sub(4)?.checked_sub(size.into())?;
+        if start < FIRST_TAG {
+            return None;
+        }
+        let head = read(start, 11)?;
+        let &[kind, _, _, _, t2, t1, t0, t3, ..] = head.first_chunk::<11>()?;
+        TagKind::from_number(kind)?;
+        let ms = u32::from_be_bytes([t3, t2, t1, t0]);
+        (ms > 0).then(|| ClockTime::from_mseconds(ms.into()))
+    }
+}
+
+/// Whether decoding can begin at a tag; `None` for tags that do not matter.
+fn sign_of(tag: &Tag, video: bool) -> Option<bool> {
+    if !tag.is_droppable() {
+        return None;
+    }
+    match tag.kind() {
+        TagKind::Video if video => Some(tag.is_keyframe()),
+        TagKind::Audio if !video => Some(true),
+        _ => None,
+    }
+}

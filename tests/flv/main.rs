@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! flvmuxbridge and flvdemuxbridge, with each other, with those that they replace, and with ffmpeg.
+
+// Everything here is for this program alone.
+#![allow(unreachable_pub)]
+
+mod bad_input;
+mod codecs;
+mod ffmpeg;
+mod live;
+mod peers;
+mod script;
+mod seek;
+mod streams;
+#[path = "../support/mod.rs"]
+mod support;
