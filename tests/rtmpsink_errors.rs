@@ -54,7 +54,7 @@ fn kept(film: FlvBuilder) -> (TempDir, PathBuf) {
 fn publishing_file(file: &Path, location: &str, properties: &str) -> Pipeline {
     let file = file.display().to_string();
     Pipeline::launch(&format!(
-        "filesrc location={} ! rtmpsink name=sink location={} {properties}",
+        "filesrc location={} ! rtmpsink name=sink reconnect=never location={} {properties}",
         quoted(&file),
         quoted(location),
     ))

@@ -56,6 +56,31 @@ impl Interrupt {
         previous
     }
 
+    /// Waits for so long, and returns `false` if that was interrupted.
+    pub fn sleep(&self, time: std::time::Duration) -> bool {
+        const WAKE: mio::Token = mio::Token(0);
+        let until = std::time::Instant::now() + time;
+        let Ok(mut poll) = mio::Poll::new() else {
+            // Out of descriptors: rather try at once than wait without hearing.
+            return !self.is_set();
+        };
+        let Ok(waker) = mio::Waker::new(poll.registry(), WAKE) else {
+            return !self.is_set();
+        };
+        let before = self.replace(Some(Arc::new(waker)));
+        let mut events = mio::Events::with_capacity(1);
+        while !self.is_set() {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // A signal may end it early.
+            let _ = poll.poll(&mut events, Some(left));
+        }
+        self.replace(before);
+        !self.is_set()
+    }
+
     /// Interrupts the wait that is going on, or the next one.
     pub fn set(&self) {
         self.set.store(true, Ordering::SeqCst);
@@ -91,6 +116,19 @@ mod tests {
     use mio::{Events, Poll, Token};
 
     use super::*;
+
+    #[test]
+    fn a_sleep_ends_in_time_or_when_interrupted() {
+        let interrupt = Arc::new(Interrupt::new());
+        assert!(interrupt.sleep(Duration::from_millis(20)));
+        let other = interrupt.clone();
+        let sleeper = thread::spawn(move || other.sleep(Duration::from_secs(20)));
+        thread::sleep(Duration::from_millis(20));
+        let begun = std::time::Instant::now();
+        interrupt.set();
+        assert!(!sleeper.join().unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
 
     const LONG: Option<Duration> = Some(Duration::from_secs(20));
 

@@ -37,6 +37,7 @@ pub mod publisher;
 pub mod queue;
 pub mod reactor;
 pub mod receiver;
+pub mod reconnect;
 pub mod resolve;
 pub mod socks;
 pub mod stack;

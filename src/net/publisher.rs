@@ -16,10 +16,11 @@ use super::{
     leave::{LINGER, leave},
     queue::{Loss, Queue, QueueLimits},
     reactor::{Handle, Io, Next, Reactor, Task},
+    reconnect::{Cause, Policy, Reconnect, Retry},
     stack::{Target, Write},
 };
 use crate::protocol::{
-    flv::Tag,
+    flv::{Headers, Tag, TagKind},
     rtmp::session::{ClientConfig, ClientEvent, LinkStats, Stage, Status},
 };
 
@@ -45,6 +46,8 @@ pub enum Notice {
         /// For people.
         description: String,
     },
+    /// The connection failed, and is made again.
+    Retry(Retry, Arc<ConnectionError>),
     /// The publication failed.
     Failed(Arc<ConnectionError>),
 }
@@ -86,6 +89,10 @@ pub struct PublisherStats {
     pub queued_bytes: usize,
     /// Stream time waiting.
     pub queued_time: Duration,
+    /// Connections that took the place of another.
+    pub reconnects: u32,
+    /// It waits for the next attempt.
+    pub waits: bool,
 }
 
 /// What a publication needs besides the connection's own settings.
@@ -97,6 +104,8 @@ pub struct PublisherConfig {
     pub pacing: u64,
     /// How long a server may take nothing while something waits; zero for ever.
     pub stall_timeout: Duration,
+    /// What to do when the connection fails.
+    pub reconnect: Policy,
 }
 
 /// See the module's text. Dropping it closes the connection without further ado.
@@ -110,8 +119,8 @@ struct Inner {
     state: Mutex<State>,
     changed: Condvar,
     notify: Box<dyn Fn(Notice) + Send + Sync>,
-    target: Target,
-    config: ClientConfig,
+    /// The server, and those to try in its stead.
+    places: Vec<(Target, ClientConfig)>,
     pacing: u64,
     stall_timeout: Duration,
 }
@@ -119,7 +128,7 @@ struct Inner {
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inner")
-            .field("target", &self.target)
+            .field("target", &self.places.first().map(|(target, _)| target))
             .finish_non_exhaustive()
     }
 }
@@ -132,6 +141,18 @@ struct State {
     interrupted: bool,
     sent: u64,
     stall: Stall,
+    reconnect: Reconnect,
+    /// When to connect again.
+    retry_at: Option<Instant>,
+    /// Connections tried so far, which says whose turn it is.
+    tried: usize,
+    /// To be sent again to another server.
+    headers: Headers,
+    has_pictures: bool,
+    /// The timestamp of the last tag that was sent.
+    last: u32,
+    /// The stream was cut: the next connection begins with headers and a key frame.
+    cut: bool,
     /// Figures of the connection that was.
     ended: Option<(LinkStats, Option<Duration>)>,
 }
@@ -156,13 +177,13 @@ enum Phase {
 }
 
 impl Publisher {
-    /// Begins to connect. `notify` must not wait.
+    /// Begins to connect to the first of these places; the others are tried in turn when that fails.
+    /// `notify` must not wait.
     ///
     /// # Errors
     /// The system's, when there are no descriptors or threads left for the reactor.
     pub fn start(
-        target: Target,
-        config: ClientConfig,
+        places: Vec<(Target, ClientConfig)>,
         publisher: PublisherConfig,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
@@ -174,12 +195,18 @@ impl Publisher {
                 interrupted: false,
                 sent: 0,
                 stall: Stall::default(),
+                reconnect: Reconnect::new(publisher.reconnect),
+                retry_at: None,
+                tried: 0,
+                headers: Headers::default(),
+                has_pictures: false,
+                last: 0,
+                cut: false,
                 ended: None,
             }),
             changed: Condvar::new(),
             notify: Box::new(notify),
-            target,
-            config,
+            places,
             pacing: publisher.pacing,
             stall_timeout: publisher.stall_timeout,
         });
@@ -209,6 +236,9 @@ impl Publisher {
         }
         if state.interrupted {
             return Err(PushError::Interrupted);
+        }
+        if !state.headers.keep(&tag) {
+            state.has_pictures |= tag.kind() == TagKind::Video;
         }
         let loss = match overflow {
             Overflow::Wait => {
@@ -284,6 +314,8 @@ impl Publisher {
             dropped: state.queue.dropped(),
             queued_bytes: state.queue.bytes(),
             queued_time: state.queue.time(),
+            reconnects: state.reconnect.replaced(),
+            waits: state.retry_at.is_some(),
             ..PublisherStats::default()
         };
         if let Some((link, connect_time)) = state.ended {
@@ -310,11 +342,22 @@ impl Task for Inner {
         let mut notices = Vec::new();
         let mut state = self.lock();
         // A short stream may have ended before this first turn.
-        if let Phase::Open | Phase::Draining = state.phase {
-            state.connection.get_or_insert_with(|| {
-                let (target, config) = (self.target.clone(), self.config.clone());
-                Connection::open(target, config, io.waker.clone(), io.now)
-            });
+        if let Phase::Open | Phase::Draining = state.phase
+            && state.connection.is_none()
+        {
+            if let Some(at) = state.retry_at.filter(|at| io.now < *at) {
+                return Next {
+                    deadline: Some(at),
+                    ..Next::default()
+                };
+            }
+            state.retry_at = None;
+            let turn = state.tried % self.places.len().max(1);
+            if let Some((target, config)) = self.places.get(turn).cloned() {
+                state.tried += 1;
+                let connection = Connection::open(target, config, io.waker.clone(), io.now);
+                state.connection = Some(connection);
+            }
         }
         let next = match state.turn(io, self.pacing, self.stall_timeout, &mut notices) {
             Ok(next) => next,
@@ -325,10 +368,26 @@ impl Task for Inner {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                notices.push(Notice::Failed(error.clone()));
+                let chance = chance();
+                let retry = state.reconnect.failed(Cause::of(&error), io.now, chance);
                 state.let_go();
-                state.phase = Phase::Failed(error);
-                Next::default()
+                match retry {
+                    Some(retry) => {
+                        notices.push(Notice::Retry(retry, error));
+                        (state.cut, state.stall) = (state.sent > 0, Stall::default());
+                        let at = io.now + retry.after;
+                        state.retry_at = Some(at);
+                        Next {
+                            deadline: Some(at),
+                            ..Next::default()
+                        }
+                    }
+                    None => {
+                        notices.push(Notice::Failed(error.clone()));
+                        state.phase = Phase::Failed(error);
+                        Next::default()
+                    }
+                }
             }
         };
         drop(state);
@@ -396,6 +455,16 @@ impl State {
                         // Where the system cannot pace, it sends as fast as it can.
                         let _ = connection.stack().set_pacing_rate(pacing);
                     }
+                    if stage == Stage::Running {
+                        self.reconnect.running(io.now);
+                        if std::mem::take(&mut self.cut) {
+                            self.queue.resume_at_keyframe(self.has_pictures);
+                            let timestamp = self.queue.timestamp().unwrap_or(self.last);
+                            for header in self.headers.at(timestamp) {
+                                connection.send_media(&header);
+                            }
+                        }
+                    }
                     notices.push(Notice::Stage(stage));
                 }
                 ClientEvent::Status(status) => notices.push(Notice::Status(status)),
@@ -426,6 +495,7 @@ impl State {
             while connection.unsent() < AHEAD {
                 let Some(tag) = self.queue.pop() else { break };
                 connection.send_media(&tag);
+                self.last = tag.timestamp();
                 self.sent += 1;
             }
             if connection.flush()? == Write::Blocked || self.queue.is_empty() {
@@ -499,4 +569,9 @@ impl State {
         self.ended = Some((connection.stats(), connection.connect_time()));
         Some(connection)
     }
+}
+
+/// A number that chance gives. Without randomness delays are whole, and that is all.
+fn chance() -> u32 {
+    getrandom::u32().unwrap_or(0)
 }

@@ -91,8 +91,18 @@ impl Queue {
             && (self.limits.time.is_zero() || self.time() <= self.limits.time / 2)
     }
 
-    /// Appends a tag whatever the limits say.
+    /// Appends a tag whatever the limits say; not a picture that nobody could decode.
     pub fn push(&mut self, tag: Tag) {
+        let picture = tag.kind() == TagKind::Video && !is_kept(&tag);
+        self.awaiting_keyframe &= !(picture && tag.is_keyframe());
+        if picture && self.awaiting_keyframe {
+            self.dropped += 1;
+            return;
+        }
+        self.append(tag);
+    }
+
+    fn append(&mut self, tag: Tag) {
         self.bytes += tag.as_flv().len();
         self.tags.push_back(tag);
     }
@@ -108,7 +118,7 @@ impl Queue {
         if self.awaiting_keyframe && picture {
             self.dropped += 1;
         } else {
-            self.push(tag);
+            self.append(tag);
         }
         match self.dropped - self.reported {
             0 => None,
@@ -122,6 +132,30 @@ impl Queue {
             }
             _ => None,
         }
+    }
+
+    /// What was sent is lost: goes on at the first key frame that waits, or with the next one to come.
+    /// Headers and metadata that wait stay. Returns how many tags that costs.
+    pub fn resume_at_keyframe(&mut self, has_pictures: bool) -> u64 {
+        if !has_pictures {
+            return 0;
+        }
+        let first = self
+            .tags
+            .iter()
+            .position(|tag| tag.is_keyframe() && !is_kept(tag));
+        let before = self.tags.len();
+        self.awaiting_keyframe = first.is_none();
+        self.drop_media(first.unwrap_or(before));
+        let dropped = (before - self.tags.len()) as u64;
+        self.dropped += dropped;
+        self.reported = self.dropped;
+        dropped
+    }
+
+    /// The timestamp of the tag that has waited longest.
+    pub fn timestamp(&self) -> Option<u32> {
+        self.tags.front().map(Tag::timestamp)
     }
 
     /// Takes the tag that has waited longest.
@@ -259,6 +293,33 @@ mod tests {
         }
         assert_eq!(queue.push_or_drop(video(160, true)), Some(Loss::Cut(4)));
         assert_eq!(drain(&mut queue), [video(160, true)]);
+    }
+
+    #[test]
+    fn after_a_loss_it_goes_on_at_a_key_frame() {
+        let mut queue = queue(1000);
+        for tag in [
+            audio(10),
+            video(40, false),
+            header(),
+            video(80, true),
+            audio(90),
+        ] {
+            queue.push(tag);
+        }
+        assert_eq!(queue.resume_at_keyframe(true), 2);
+        assert_eq!(drain(&mut queue), [header(), video(80, true), audio(90)]);
+        queue.push(video(120, false));
+        assert_eq!(queue.resume_at_keyframe(true), 1);
+        queue.push(video(160, false));
+        queue.push(audio(170));
+        queue.push(video(200, true));
+        queue.push(video(240, false));
+        let left = [audio(170), video(200, true), video(240, false)];
+        assert_eq!(drain(&mut queue), left);
+        queue.push(audio(300));
+        assert_eq!(queue.resume_at_keyframe(false), 0);
+        assert_eq!(drain(&mut queue), [audio(300)]);
     }
 
     #[test]

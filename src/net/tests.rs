@@ -21,6 +21,7 @@ use super::{
     queue::QueueLimits,
     reactor::{Io, Next, Reactor, Task},
     receiver::{ReceiveError, Received, Receiver},
+    reconnect::Policy,
     stack::Target,
 };
 use crate::protocol::{
@@ -93,8 +94,7 @@ fn publish(address: SocketAddr, config: ClientConfig) -> (Publisher, Channel<Not
     let (sender, notices) = channel();
     let sender = Mutex::new(sender);
     let publisher = Publisher::start(
-        Target::new("127.0.0.1", address.port()),
-        config,
+        vec![(Target::new("127.0.0.1", address.port()), config)],
         PublisherConfig {
             queue: QueueLimits {
                 bytes: 1 << 20,
@@ -102,6 +102,7 @@ fn publish(address: SocketAddr, config: ClientConfig) -> (Publisher, Channel<Not
             },
             pacing: 0,
             stall_timeout: Duration::ZERO,
+            reconnect: Policy::default(),
         },
         move |notice| drop(sender.lock().unwrap().send(notice)),
     )

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use gst::prelude::*;
-use gstrtmp::elements::rtmp::Mode;
+use gstrtmp::elements::rtmp::{Mode, Reconnect};
 
 use crate::{
     player::Player,
@@ -90,7 +90,9 @@ fn a_cut_is_an_end_or_an_error() {
         for cut in [Cut::InHeader, Cut::InTag, Cut::BetweenTags] {
             for reset in [false, true] {
                 let server = bad_server::cut_in_play(cut, reset);
-                let player = Player::new(&server.url("x", "y")).set("no-eof-is-error", strict);
+                let player = Player::new(&server.url("x", "y"))
+                    .set("no-eof-is-error", strict)
+                    .set("reconnect", Reconnect::Never);
                 let player = player.play();
                 if strict || reset {
                     player.fails(Read);
@@ -109,7 +111,9 @@ fn a_farewell_is_an_end_or_an_error() {
     for strict in [false, true] {
         let player = |farewell| {
             let server = bad_server::dismiss_player(farewell);
-            let player = Player::new(&server.url("x", "y")).set("no-eof-is-error", strict);
+            let player = Player::new(&server.url("x", "y"))
+                .set("no-eof-is-error", strict)
+                .set("reconnect", Reconnect::Never);
             (player.play(), server)
         };
         let shutdown = Farewell::Status("error", "NetConnection.Connect.AppShutdown");

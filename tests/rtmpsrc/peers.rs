@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use gst::prelude::*;
-use gstrtmp::elements::rtmp::Live;
+use gstrtmp::elements::rtmp::{Live, Reconnect};
 
 use crate::{
     player::{Player, init, time},
@@ -85,7 +85,9 @@ fn who_joins_in_the_middle_is_in_time() {
 fn ffmpeg_serves_us() {
     let file = media::h264_aac();
     let server = ffmpeg_serve(&file);
-    let player = Player::new(&server.url).play();
+    let player = Player::new(&server.url)
+        .set("reconnect", Reconnect::Never)
+        .play();
     // ffmpeg closes without a word, by a reset if it left something unread.
     let types = [gst::MessageType::Eos, gst::MessageType::Error];
     player.message(&types);

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use gstrtmp::elements::rtmp::Reconnect;
 
 use crate::{
     player::{Player, time},
@@ -38,7 +39,9 @@ fn a_stream_comes_out_as_it_was_sent() {
     ] {
         for chunk_size in [128, 4096, 65536] {
             let server = good_play(film(), chunk_size, end);
-            let player = Player::new(&server.url("live", "one")).play();
+            let player = Player::new(&server.url("live", "one"))
+                .set("reconnect", Reconnect::Never)
+                .play();
             player.end();
             assert_eq!(player.bytes(), film().bytes(), "{end:?} {chunk_size}");
             player.stop();

@@ -4,7 +4,10 @@
 //! of rtmp2src and rtmp2sink wherever these have the same property, so that a pipeline line or a
 //! settings file keeps its meaning.
 
-use crate::{net::fanout, protocol::rtmp::url};
+use crate::{
+    net::{fanout, reconnect},
+    protocol::rtmp::url,
+};
 
 /// What is spoken below RTMP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -125,6 +128,35 @@ pub enum QueuePolicy {
     /// Stay in time.
     #[enum_value(name = "Drop video up to the next key frame", nick = "drop")]
     Drop = 2,
+}
+
+/// Which failures are answered by connecting again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpReconnect")]
+pub enum Reconnect {
+    /// Every failure is an error.
+    #[enum_value(name = "Never: every failure is an error", nick = "never")]
+    Never = 0,
+    /// What never worked is an error at once.
+    #[default]
+    #[enum_value(
+        name = "When a stream that ran is lost; a first connection that fails is an error",
+        nick = "lost"
+    )]
+    Lost = 1,
+    /// For what may be started before its server.
+    #[enum_value(name = "Also when the first connection fails", nick = "always")]
+    Always = 2,
+}
+
+impl From<Reconnect> for reconnect::When {
+    fn from(when: Reconnect) -> Self {
+        match when {
+            Reconnect::Never => Self::Never,
+            Reconnect::Lost => Self::Lost,
+            Reconnect::Always => Self::Always,
+        }
+    }
 }
 
 /// What becomes of a publisher when another one comes for the same stream.

@@ -45,7 +45,7 @@ pub(super) fn of(value: &glib::Value) -> &str {
 }
 
 impl Settings {
-    fn set_location(&mut self, location: &str) -> Result<(), glib::Error> {
+    pub(super) fn set_location(&mut self, location: &str) -> Result<(), glib::Error> {
         if location.is_empty() {
             self.located = None;
             self.locate(None);

@@ -5,6 +5,7 @@
 //! They take the place of librtmp's elements of the same names and accept what these and rtmp2src,
 //! rtmp2sink accept, so that a pipeline that ran with any of them runs with ours.
 
+mod attempts;
 mod callers;
 mod connect;
 mod error;

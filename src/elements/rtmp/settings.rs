@@ -12,8 +12,8 @@ use std::{ops::Deref, path::PathBuf, time::Duration};
 use gio::TlsCertificateFlags;
 
 use super::kinds::{
-    Authmod, Burst, Handshake, Live, Mode, QueuePolicy, RecoverPolicy, Scheme, StopCommands,
-    Takeover, UrlSplit,
+    Authmod, Burst, Handshake, Live, Mode, QueuePolicy, Reconnect, RecoverPolicy, Scheme,
+    StopCommands, Takeover, UrlSplit,
 };
 use crate::protocol::rtmp::url::Secret;
 
@@ -89,6 +89,17 @@ pub(super) struct Settings {
     pub(super) socks_proxy: Layered<Option<String>>,
     pub(super) timeout: Layered<Duration>,
     pub(super) async_connect: bool,
+
+    // ... and again.
+    pub(super) reconnect: Reconnect,
+    /// Zero for ever.
+    pub(super) reconnect_attempts: u32,
+    pub(super) reconnect_delay: Duration,
+    pub(super) reconnect_max_delay: Duration,
+    /// Percent.
+    pub(super) reconnect_jitter: u32,
+    /// Parted by `|`. May hold secrets.
+    pub(super) backup_locations: Option<Secret>,
 
     // Who.
     pub(super) username: Layered<Option<String>>,
@@ -176,6 +187,15 @@ impl Settings {
             socks_proxy: Layered::new(None),
             timeout: Layered::new(Duration::from_secs(5)),
             async_connect: true,
+
+            reconnect: Reconnect::default(),
+            // With the delays below, some twenty seconds: a server that restarts is back by then, and
+            // whoever starts a pipeline by hand is not left to wonder.
+            reconnect_attempts: 6,
+            reconnect_delay: Duration::from_millis(500),
+            reconnect_max_delay: Duration::from_secs(8),
+            reconnect_jitter: 25,
+            backup_locations: None,
 
             username: Layered::new(None),
             password: Layered::new(None),

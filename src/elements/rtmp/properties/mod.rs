@@ -11,6 +11,7 @@ mod listen;
 mod peer;
 mod play;
 mod publish;
+mod reconnect;
 mod tls;
 
 use std::sync::LazyLock;
@@ -51,6 +52,7 @@ impl Table {
         let defaults = Settings::new(role);
         let mut properties = peer::properties(&defaults);
         properties.extend(client::properties(&defaults));
+        properties.extend(reconnect::properties(&defaults));
         properties.extend(tls::properties(&defaults));
         properties.extend(listen::properties(role, &defaults));
         match role {

@@ -12,10 +12,7 @@ use crate::{
         porter::kinds::{AUDIO, VIDEO},
     },
     protocol::{
-        flv::{
-            Tag, TagKind,
-            head::{AudioPacket, VideoHead, VideoPacket},
-        },
+        flv::{Headers, Tag, TagKind, VideoHead},
         rtmp::session::broadcast,
     },
 };
@@ -33,15 +30,12 @@ const JUMP: i32 = 10_000;
 /// stream. It is heard with that picture and not sooner, and players cost half as many writes.
 const ALONGSIDE: u64 = 100;
 const WAIT: u64 = 50;
-/// Headers to keep: metadata, and one for each of this many tracks.
-const TRACKS: usize = 32;
 
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Air {
     chunk_size: usize,
-    /// Metadata and decoder configurations, each the last of its kind.
-    headers: Vec<(Header, Tag)>,
+    headers: Headers,
     headers_at: Option<u64>,
     key_frame: Option<Block>,
     /// Sound that waits for the next picture.
@@ -57,14 +51,6 @@ pub(super) struct Air {
     ended: bool,
 }
 
-/// What a header is about, a newer one taking an older one's place.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Header {
-    Metadata,
-    Video { track: u8, colors: bool },
-    Audio { track: u8, channels: bool },
-}
-
 /// What becomes of a tag.
 #[derive(Debug)]
 pub(super) enum Item {
@@ -77,7 +63,7 @@ impl Air {
     pub(super) fn new(chunk_size: usize) -> Self {
         Self {
             chunk_size,
-            headers: Vec::new(),
+            headers: Headers::default(),
             headers_at: None,
             key_frame: None,
             waiting: Vec::new(),
@@ -103,9 +89,8 @@ impl Air {
             ));
         }
         self.pass(tag.timestamp());
-        if let Some(header) = header_of(tag) {
+        if self.headers.keep(tag) {
             items.extend(self.waiting.drain(..).map(Item::Block));
-            self.keep(header, tag.clone());
             let block = self.block(tag, false, 0);
             items.push(Item::Block(block));
             items.push(self.header(tag.timestamp()));
@@ -191,21 +176,10 @@ impl Air {
         }
     }
 
-    fn keep(&mut self, header: Header, tag: Tag) {
-        let known = self.headers.iter_mut().find(|(known, _)| *known == header);
-        if let Some((_, known)) = known {
-            *known = tag;
-        } else if self.headers.len() < TRACKS {
-            self.headers.push((header, tag));
-            self.headers.sort_by(|(a, _), (b, _)| a.cmp(b));
-        }
-    }
-
     /// All headers, at this time: players take the first timestamp for the beginning.
     fn header(&mut self, timestamp: u32) -> Item {
         let mut bytes = BytesMut::new();
-        for (_, tag) in &self.headers {
-            let tag = tag.clone().at(timestamp);
+        for tag in self.headers.at(timestamp) {
             broadcast::tag(&tag, self.chunk_size, &mut bytes);
         }
         self.headers_at = Some(self.time);
@@ -222,30 +196,6 @@ impl Air {
         let mut bytes = BytesMut::new();
         broadcast::status(code, description, self.chunk_size, &mut bytes);
         Block::plain(bytes.freeze(), self.time, false, 0)
-    }
-}
-
-/// What a tag is a header of, if it is one.
-fn header_of(tag: &Tag) -> Option<Header> {
-    const METADATA: &[u8] = b"\x02\x00\x0aonMetaData";
-    match tag.kind() {
-        TagKind::Data => tag.body().starts_with(METADATA).then_some(Header::Metadata),
-        TagKind::DataAmf3 => None,
-        TagKind::Video => {
-            let head = tag.video_head()?;
-            let colors = head.packet == VideoPacket::Metadata;
-            (colors || tag.is_sequence_header()).then(|| Header::Video {
-                track: head.track.map_or(0, |track| track.id),
-                colors,
-            })
-        }
-        TagKind::Audio => tag.is_sequence_header().then(|| {
-            let head = tag.audio_head();
-            Header::Audio {
-                track: head.and_then(|head| head.track).map_or(0, |track| track.id),
-                channels: head.is_some_and(|h| h.packet == AudioPacket::MultichannelConfig),
-            }
-        }),
     }
 }
 
@@ -354,15 +304,5 @@ mod tests {
         assert!(air.silence(second, now + 2 * second).is_none());
         assert_eq!(signs(&air.tag(&audio(20), now + 2 * second)), "bJ");
         assert_eq!(signs(&air.tag(&audio(40), now + 2 * second)), "J");
-    }
-
-    #[test]
-    fn a_peer_cannot_make_it_keep_more_and_more() {
-        let (mut air, now) = (Air::new(4096), Instant::now());
-        for track in 0..=255 {
-            let body = [0x96, 0x00, b'a', b'v', b'c', b'1', track, 1];
-            air.tag(&tag(TagKind::Video, 0, &body), now);
-        }
-        assert!(air.headers.len() <= TRACKS);
     }
 }

@@ -124,8 +124,13 @@ impl RtmpSink {
     fn connect(&self) -> Result<Arc<Publisher>, Option<Failure>> {
         let settings = self.with_settings(|settings| settings.clone());
         let swf = settings.swf(Role::Sink, &self.interrupt)?;
-        let target = settings.target(self.obj().upcast_ref())?;
-        let config = settings.client_config(Role::Sink, swf)?;
+        let obj = self.obj();
+        let place = |settings: &Settings| -> Result<_, Failure> {
+            let target = settings.target(obj.upcast_ref())?;
+            Ok((target, settings.client_config(Role::Sink, swf)?))
+        };
+        let places = settings.places()?;
+        let places: Vec<_> = places.iter().map(place).collect::<Result<_, _>>()?;
         gst::info!(CAT, imp = self, "Connecting to {}", settings.location());
         let publisher = PublisherConfig {
             queue: QueueLimits {
@@ -137,10 +142,11 @@ impl RtmpSink {
             },
             pacing: u64::from(settings.peak_kbps) * 1000 / 8,
             stall_timeout: settings.stall_timeout,
+            reconnect: settings.reconnect_policy(),
         };
         let (notices, element) = (self.notices.clone(), self.obj().downgrade());
         self.notices.begin(self.obj().upcast_ref());
-        let publisher = Publisher::start(target, config, publisher, move |notice| {
+        let publisher = Publisher::start(places, publisher, move |notice| {
             notices.tell(&element, notice);
         })
         .map_err(|error| Failure::settings(&format!("There are no resources left: {error}.")))?;
@@ -332,11 +338,13 @@ impl RtmpSink {
             stats.set_link(figures.link);
             stats.state = match figures.stage {
                 Some(Stage::Running) => State::Streaming,
+                None if figures.waits => State::Connecting,
                 Some(Stage::Stopped) | None => State::Idle,
                 Some(_) => State::Connecting,
             };
             stats.connect_time = figures.connect_time;
             stats.round_trip_time = figures.round_trip;
+            stats.reconnects = figures.reconnects;
             stats.tags = figures.sent;
             stats.dropped_tags = figures.dropped;
             stats.queue_level_bytes = figures.queued_bytes as u64;

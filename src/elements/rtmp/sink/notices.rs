@@ -11,7 +11,11 @@ use std::{
 use gst::{prelude::*, subclass::prelude::*};
 
 use super::{RtmpSink, imp::CAT};
-use crate::{net::publisher::Notice, protocol::rtmp::session::Stage};
+use crate::{
+    elements::rtmp::{attempts, connect::sentence},
+    net::publisher::Notice,
+    protocol::rtmp::session::Stage,
+};
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub(super) struct Notices {
     door: Mutex<()>,
     /// Whether a `connect` progress is open.
     connecting: Mutex<bool>,
+    /// The attempt that is under way, if it is not the first.
+    attempt: Mutex<u32>,
 }
 
 impl Notices {
@@ -37,6 +43,7 @@ impl Notices {
     /// Says that the element stopped, if it did so in the middle of connecting.
     pub(super) fn end(&self, element: &gst::Element) {
         lock(&self.waiting).clear();
+        *lock(&self.attempt) = 0;
         if std::mem::take(&mut *lock(&self.connecting)) {
             progress(
                 element,
@@ -68,6 +75,10 @@ impl Notices {
         match notice {
             Notice::Stage(Stage::Running) => {
                 gst::info!(CAT, obj = element, "The server takes the stream");
+                let attempt = std::mem::take(&mut *lock(&self.attempt));
+                if attempt > 0 {
+                    attempts::connected(element.upcast_ref(), attempt);
+                }
                 *lock(&self.connecting) = false;
                 progress(
                     element.upcast_ref(),
@@ -94,7 +105,23 @@ impl Notices {
                     "The server asks to be left for {tc_url:?} and is not: {description}"
                 );
             }
+            Notice::Retry(retry, error) => {
+                gst::warning!(CAT, obj = element, "{retry:?} after: {error}");
+                *lock(&self.attempt) = retry.attempt;
+                let sentence = sentence(&*error);
+                attempts::waiting(element.upcast_ref(), &retry, &sentence);
+                if !std::mem::replace(&mut *lock(&self.connecting), true) {
+                    progress(
+                        element.upcast_ref(),
+                        gst::ProgressType::Start,
+                        "Connecting to the server again",
+                    );
+                }
+            }
             Notice::Failed(error) => {
+                if std::mem::take(&mut *lock(&self.attempt)) > 0 {
+                    attempts::failed(element.upcast_ref(), &sentence(&*error));
+                }
                 if std::mem::take(&mut *lock(&self.connecting)) {
                     progress(
                         element.upcast_ref(),

@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     elements::rtmp::{
-        callers,
+        attempts, callers,
+        connect::sentence,
         error::Failure,
         kinds::{Live, Mode},
         settings::{Role, Settings},
@@ -34,6 +35,7 @@ use crate::{
         interrupt::Interrupt,
         porter::Caller,
         receiver::{ReceiveError, Received, Receiver},
+        reconnect::{Cause, Reconnect},
     },
     protocol::{
         flv::Tag,
@@ -108,6 +110,13 @@ pub(super) struct Stream {
     /// A position to ask the server for, ms.
     seek: Option<u32>,
     round_trip_due: Option<Instant>,
+    reconnect: Reconnect,
+    /// When to connect again, and which attempt that is.
+    retry: Option<(Instant, u32)>,
+    /// Connections tried so far, which says whose turn it is.
+    tried: usize,
+    /// What was lost was closed in good order, only without an end of the stream.
+    clean: bool,
 }
 
 impl Stream {
@@ -118,6 +127,7 @@ impl Stream {
         live: bool,
     ) -> Self {
         let latency = settings.latency.try_into().unwrap_or_default();
+        let policy = settings.reconnect_policy();
         Self {
             settings,
             interrupt,
@@ -139,6 +149,10 @@ impl Stream {
             tags: None,
             seek: None,
             round_trip_due: None,
+            reconnect: Reconnect::new(policy),
+            retry: None,
+            tried: 0,
+            clean: false,
         }
     }
 
@@ -275,14 +289,24 @@ impl Stream {
     }
 
     fn call(&mut self, element: &RtmpSrc) -> Result<Receiver, Halt> {
-        let location = self.settings.location();
+        if let Some((at, _)) = self.retry {
+            let wait = at.saturating_duration_since(Instant::now());
+            if !self.interrupt.sleep(wait) {
+                return Err(Halt::Interrupted);
+            }
+        }
+        let places = self.settings.places()?;
+        let turn = self.tried % places.len();
+        self.tried += 1;
+        let settings = &places[turn];
+        let location = settings.location();
         gst::info!(CAT, obj = element, "Connecting to {location}");
-        let text = format!("Connecting to {}", *self.settings.host);
+        let text = format!("Connecting to {}", *settings.host);
         self.progress.begin(element.upcast_ref(), &text);
         self.board.notes().stats.state = State::Connecting;
-        let swf = self.settings.swf(Role::Source, &self.interrupt)?;
-        let target = self.settings.target(element.upcast_ref())?;
-        let config = self.settings.client_config(Role::Source, swf)?;
+        let swf = settings.swf(Role::Source, &self.interrupt)?;
+        let target = settings.target(element.upcast_ref())?;
+        let config = settings.client_config(Role::Source, swf)?;
         Receiver::call(target, config, self.interrupt.clone()).map_err(no_receiver)
     }
 
@@ -364,8 +388,14 @@ impl Stream {
         let connection = self.receiver.as_mut().and_then(Receiver::connection);
         let connect_time = connection.and_then(|connection| connection.connect_time());
         gst::info!(CAT, obj = element, "Playing after {connect_time:?}");
+        self.reconnect.running(Instant::now());
+        if let Some((_, attempt)) = self.retry.take() {
+            self.follows = self.began;
+            attempts::connected(element.upcast_ref(), attempt);
+        }
         let stats = &mut self.board.notes().stats;
         stats.state = State::Streaming;
+        stats.reconnects = self.reconnect.replaced();
         stats.connect_time = connect_time;
         self.progress
             .end(element.upcast_ref(), ProgressType::Complete, "Playing");
@@ -445,6 +475,19 @@ impl Stream {
             }
             return Err(failure());
         }
+        let dismissed = matches!(error, ConnectionError::Dismissed { status, .. }
+            if self.running && !strict && !status.is_error());
+        if !dismissed && self.try_again(element, error) {
+            return Ok(());
+        }
+        if self.retry.take().is_some() {
+            attempts::failed(element.upcast_ref(), &sentence(error));
+            if self.clean {
+                // The server just closed, and has not come back: that was the end.
+                self.close();
+                return Err(Halt::Ended);
+            }
+        }
         match error {
             ConnectionError::Closed {
                 stage: Stage::Running,
@@ -463,6 +506,37 @@ impl Stream {
             }
             _ => Err(failure()),
         }
+    }
+
+    /// Makes the connection of a live stream again, if that is wanted and may do better.
+    fn try_again(&mut self, element: &RtmpSrc, error: &ConnectionError) -> bool {
+        if self.board.notes().recorded {
+            return false;
+        }
+        let (cause, now) = (Cause::of(error), Instant::now());
+        let chance = glib::random_int();
+        let Some(retry) = self.reconnect.failed(cause, now, chance) else {
+            return false;
+        };
+        gst::warning!(CAT, obj = element, "{retry:?} after: {error}");
+        if self.retry.is_none() {
+            let strict = self.settings.no_eof_is_error;
+            self.clean = !strict
+                && matches!(
+                    error,
+                    ConnectionError::Closed {
+                        stage: Stage::Running,
+                        truncated: false
+                    }
+                );
+        }
+        self.release(element);
+        self.close();
+        self.running = false;
+        self.retry = Some((now + retry.after, retry.attempt));
+        self.board.notes().stats.state = State::Connecting;
+        attempts::waiting(element.upcast_ref(), &retry, &sentence(error));
+        true
     }
 
     /// Learns that the stream is a recording.
