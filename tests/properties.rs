@@ -64,12 +64,21 @@ fn every_name_is_registered_and_beats_rtmp2_in_rank() {
         ("rsrtmpsrc", "GstRsRtmpSrc", gst::URIType::Src),
         ("rtmpsink", "GstRsRtmpSink", gst::URIType::Sink),
         ("rsrtmpsink", "GstRsRtmpSink", gst::URIType::Sink),
+        ("rtmptsrc", "GstRsRtmptSrc", gst::URIType::Src),
+        ("rsrtmptsrc", "GstRsRtmptSrc", gst::URIType::Src),
+        ("rtmptsink", "GstRsRtmptSink", gst::URIType::Sink),
+        ("rsrtmptsink", "GstRsRtmptSink", gst::URIType::Sink),
     ] {
         let factory = gst::ElementFactory::find(name).unwrap();
         assert_eq!(factory.plugin_name().as_deref(), Some("rtmp"), "{name}");
         assert_eq!(factory.rank(), gst::Rank::PRIMARY + 2, "{name}");
         assert_eq!(factory.uri_type(), uri_type, "{name}");
-        assert_eq!(factory.uri_protocols(), ["rtmp", "rtmps"], "{name}");
+        let all = ["rtmp", "rtmps", "rtmpe", "rtmpt", "rtmpts", "rtmpte"];
+        let protocols = match name.contains("rtmpt") {
+            true => &all[3..],
+            false => &all,
+        };
+        assert_eq!(factory.uri_protocols(), protocols, "{name}");
         let element = make(name);
         assert_eq!(element.type_().name(), type_name, "{name}");
     }
@@ -86,9 +95,51 @@ fn an_url_makes_our_element() {
     }
 }
 
+/// One implementation: the same properties, and another scheme where nobody names one.
+#[test]
+fn the_tunnelled_faces_differ_in_their_scheme() {
+    for (plain, tunnelled) in [("rtmpsrc", "rtmptsrc"), ("rtmpsink", "rtmptsink")] {
+        let (plain, tunnelled) = (make(plain), make(tunnelled));
+        let names = |element: &gst::Element| {
+            let specs = element.list_properties();
+            Vec::from_iter(specs.iter().map(|spec| spec.name().to_owned()))
+        };
+        assert_eq!(names(&plain), names(&tunnelled));
+        assert_eq!(text(&plain, "scheme"), "rtmp");
+        assert_eq!(text(&tunnelled, "scheme"), "rtmpt");
+        assert_eq!(text(&tunnelled, "port"), "80");
+        assert_eq!(
+            string(&tunnelled, "location").unwrap(),
+            "rtmpt://localhost/live/myStream"
+        );
+        tunnelled.set_property("location", "rtmpts://h/a/s");
+        assert_eq!(text(&tunnelled, "port"), "443");
+        tunnelled.set_property("location", "");
+        assert_eq!(text(&tunnelled, "scheme"), "rtmpt");
+        let handler = tunnelled.dynamic_cast_ref::<gst::URIHandler>().unwrap();
+        handler.set_uri("rtmpte://h/a/s").unwrap();
+        assert_eq!(handler.uri().unwrap(), "rtmpte://h/a/s");
+        assert_eq!(text(&tunnelled, "scheme"), "rtmpte");
+    }
+}
+
+#[test]
+fn a_proxy_is_shown_without_its_password() {
+    let source = make("rtmpsrc");
+    source.set_property("http-proxy", "http://joe:s%40cret@proxy.example:3128");
+    assert_eq!(text(&source, "http-proxy"), "\"proxy.example:3128\"");
+    source.set_property("http-proxy", None::<&str>);
+    assert_eq!(text(&source, "http-proxy"), "NULL");
+}
+
 #[test]
 fn pads_carry_flv() {
-    for (name, pad) in [("rtmpsrc", "src"), ("rtmpsink", "sink")] {
+    for (name, pad) in [
+        ("rtmpsrc", "src"),
+        ("rtmpsink", "sink"),
+        ("rtmptsrc", "src"),
+        ("rtmptsink", "sink"),
+    ] {
         let pad = make(name).static_pad(pad).unwrap();
         assert_eq!(pad.pad_template_caps().to_string(), "video/x-flv");
     }

@@ -19,6 +19,7 @@ use crate::protocol::{
     rtmp::session::{
         ClientConfig, ClientEvent, ClientSession, LinkStats, SessionError, Stage, Status,
     },
+    rtmpt::TunnelStats,
 };
 
 /// Read at a time: as much as a socket usually holds when a reader was woken for it.
@@ -138,9 +139,19 @@ impl Connection {
             .map_or(Stage::Handshake, ClientSession::stage)
     }
 
-    /// Whether the host name is still being looked up, which ends with a use of the waker.
+    /// Whether a host name may be being looked up, which ends with a use of the waker.
     pub fn is_establishing(&self) -> bool {
         self.session.is_none()
+    }
+
+    /// Whether something waits below the session, for the network or for its time.
+    pub fn holds(&self) -> bool {
+        self.stack.wants_write()
+    }
+
+    /// Figures of the tunnel, where there is one.
+    pub fn tunnel_stats(&self) -> Option<TunnelStats> {
+        self.stack.tunnel_stats()
     }
 
     /// How long it took from the beginning until the stream ran.
@@ -160,7 +171,10 @@ impl Connection {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.session {
             None => self.stack.deadline(),
-            Some(session) => session.poll_timeout(),
+            Some(session) => [session.poll_timeout(), self.stack.deadline()]
+                .into_iter()
+                .flatten()
+                .min(),
         }
     }
 
@@ -181,7 +195,11 @@ impl Connection {
                     return Ok(None);
                 }
                 let config = self.config.take().ok_or(ConnectionError::TooManyRetries)?;
-                self.session = Some(ClientSession::new(config, now, seed()?));
+                let seed = seed()?;
+                self.session = Some(match self.stack.swf_key() {
+                    Some(swf_key) => ClientSession::past_handshake(config, now, seed, swf_key),
+                    None => ClientSession::new(config, now, seed),
+                });
                 continue;
             };
             if let Some(event) = session.poll_event() {
@@ -204,6 +222,7 @@ impl Connection {
             }
             let timeout = session.handle_timeout(now);
             timeout.map_err(|error| in_session(session, error))?;
+            self.stack.drive(registry, token, now)?;
             let flushed = self.flush();
             // Where writing failed, the server may have said why before it closed.
             match (self.read(now), flushed) {

@@ -5,6 +5,7 @@
 use std::{fmt, io, time::Duration};
 
 use super::tls::ValidationFlags;
+use crate::protocol::{rtmp::handshake::HandshakeError, rtmpt::TunnelError};
 
 /// How far a connection had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,10 +15,14 @@ pub enum Stage {
     Resolve,
     /// TCP connects.
     Connect,
-    /// The SOCKS proxy was asked.
+    /// The proxy was asked.
     Proxy,
     /// TLS shakes hands.
     Tls,
+    /// The HTTP server was asked for an RTMPT session.
+    Tunnel,
+    /// RTMPE agrees on keys.
+    Rtmpe,
     /// Bytes of the application flow.
     Stream,
 }
@@ -30,6 +35,8 @@ impl Stage {
             Self::Connect => "connect",
             Self::Proxy => "proxy",
             Self::Tls => "tls",
+            Self::Tunnel => "tunnel",
+            Self::Rtmpe => "handshake",
             Self::Stream => "stream",
         }
     }
@@ -40,8 +47,10 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Resolve => "while looking up the host name",
             Self::Connect => "while connecting",
-            Self::Proxy => "while waiting for the SOCKS proxy",
+            Self::Proxy => "while waiting for the proxy",
             Self::Tls => "during the TLS handshake",
+            Self::Tunnel => "while opening an RTMPT session",
+            Self::Rtmpe => "during the RTMPE handshake",
             Self::Stream => "while data was flowing",
         })
     }
@@ -96,12 +105,18 @@ pub enum NetError {
         /// refused; empty if something else failed.
         flags: ValidationFlags,
     },
-    /// The SOCKS proxy said no, or is none.
+    /// The proxy said no, or is none.
     #[error("{reason}")]
-    Socks {
+    Proxy {
         /// One sentence that names the reason.
         reason: String,
     },
+    /// The tunnel through HTTP cannot be opened, or broke.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
+    /// The handshake of RTMPE failed.
+    #[error(transparent)]
+    Rtmpe(#[from] HandshakeError),
     /// An HTTP server did not hand out what was asked for.
     #[error("{reason}")]
     Http {
@@ -134,7 +149,11 @@ impl NetError {
             Self::Settings { .. } | Self::Interrupted => None,
             Self::Resolve { .. } => Some(Stage::Resolve),
             Self::Refused { .. } | Self::Unreachable { .. } => Some(Stage::Connect),
-            Self::Socks { .. } => Some(Stage::Proxy),
+            Self::Proxy { .. } | Self::Tunnel(TunnelError::ProxyAuthentication) => {
+                Some(Stage::Proxy)
+            }
+            Self::Tunnel(_) => Some(Stage::Tunnel),
+            Self::Rtmpe(_) => Some(Stage::Rtmpe),
             Self::Http { .. } => Some(Stage::Stream),
             Self::Tls { .. } => Some(Stage::Tls),
             Self::Timeout { stage, .. } | Self::Closed { stage } | Self::Io { stage, .. } => {
@@ -167,8 +186,8 @@ impl NetError {
         }
     }
 
-    pub(super) fn socks(reason: impl Into<String>) -> Self {
-        Self::Socks {
+    pub(super) fn proxy(reason: impl Into<String>) -> Self {
+        Self::Proxy {
             reason: reason.into(),
         }
     }

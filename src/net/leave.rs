@@ -89,10 +89,10 @@ impl Leave {
         }
         self.say()?;
         if io.now >= until {
-            Err(Gone)
-        } else {
-            Ok(until)
+            return Err(Gone);
         }
+        let next = self.connection.deadline();
+        Ok(next.map_or(until, |next| next.min(until)))
     }
 }
 

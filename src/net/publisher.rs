@@ -22,6 +22,7 @@ use super::{
 use crate::protocol::{
     flv::{Headers, Tag, TagKind},
     rtmp::session::{ClientConfig, ClientEvent, LinkStats, Stage, Status},
+    rtmpt::TunnelStats,
 };
 
 /// Bytes handed to the session ahead of the kernel. What is behind them can still be dropped.
@@ -81,6 +82,8 @@ pub struct PublisherStats {
     pub connect_time: Option<Duration>,
     /// Round trip time as TCP measures it.
     pub round_trip: Option<Duration>,
+    /// Figures of the tunnel, where there is one.
+    pub tunnel: Option<TunnelStats>,
     /// Tags sent.
     pub sent: u64,
     /// Tags dropped.
@@ -248,9 +251,12 @@ impl Publisher {
             Overflow::Drop => state.queue.push_or_drop(tag),
         };
         let waited = state.stall.progress.is_some();
+        let held = state.holds();
         // A write that fails will fail again, or be noticed by reading, on the reactor, which also
         // looks after a server that takes nothing.
-        if state.pump().is_err() || (!waited && !state.queue.is_empty()) {
+        // Nor does this thread keep the time after which a tunnel makes a request.
+        let pumped = state.pump();
+        if pumped.is_err() || (!waited && !state.queue.is_empty()) || (!held && state.holds()) {
             drop(state);
             self.handle.wake();
         }
@@ -325,6 +331,7 @@ impl Publisher {
             stats.link = connection.stats();
             stats.stage = Some(connection.stage());
             stats.connect_time = connection.connect_time();
+            stats.tunnel = connection.tunnel_stats();
             stats.round_trip = connection.stack().stream().and_then(|stream| stream.rtt());
         }
         stats
@@ -551,6 +558,10 @@ impl State {
                 Ok(Some(now + patience))
             }
         }
+    }
+
+    fn holds(&self) -> bool {
+        self.connection.as_ref().is_some_and(Connection::holds)
     }
 
     fn is_stopped(&self) -> bool {

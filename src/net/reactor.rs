@@ -202,7 +202,9 @@ impl Reactor {
                     Ok(next) if !next.done => timers.set(token, next),
                     _ => {
                         timers.forget(token);
-                        self.lock().tasks.remove(&token);
+                        let task = self.lock().tasks.remove(&token);
+                        // Outside of the lock: the task may put another one on the reactor.
+                        drop(task);
                     }
                 }
             }

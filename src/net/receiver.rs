@@ -25,6 +25,7 @@ use super::{
 use crate::protocol::{
     flv::Tag,
     rtmp::session::{ClientConfig, ClientEvent, EndReason, LinkStats, Stage, Status},
+    rtmpt::TunnelStats,
 };
 
 const SOCKET: Token = Token(0);
@@ -167,6 +168,14 @@ impl Receiver {
                 .as_ref()
                 .map(|guest| guest.stats())
                 .unwrap_or_default(),
+        }
+    }
+
+    /// Figures of the tunnel there is.
+    pub fn tunnel_stats(&self) -> Option<TunnelStats> {
+        match &self.side {
+            Side::Caller(connection) => connection.tunnel_stats(),
+            Side::Listener { .. } => None,
         }
     }
 

@@ -29,7 +29,7 @@ const NAME_FOLLOWS: Ipv4Addr = Ipv4Addr::new(0, 0, 0, 1);
 /// Asks the proxy to connect to `host` and `port`.
 ///
 /// # Errors
-/// [`NetError::Socks`] for a name that SOCKS4a cannot carry: empty, longer than 255 bytes, or with
+/// [`NetError::Proxy`] for a name that SOCKS4a cannot carry: empty, longer than 255 bytes, or with
 /// a zero byte in it.
 pub fn request(host: &str, port: u16) -> Result<Vec<u8>, NetError> {
     let (address, name) = match literal(host) {
@@ -43,7 +43,7 @@ pub fn request(host: &str, port: u16) -> Result<Vec<u8>, NetError> {
     request.push(0);
     if let Some(name) = name {
         if name.is_empty() || name.len() > 255 || name.contains('\0') {
-            return Err(NetError::socks(format!(
+            return Err(NetError::proxy(format!(
                 "host name {name:?} cannot be handed to a SOCKS4 proxy"
             )));
         }
@@ -56,7 +56,7 @@ pub fn request(host: &str, port: u16) -> Result<Vec<u8>, NetError> {
 /// Reads the proxy's verdict.
 ///
 /// # Errors
-/// [`NetError::Socks`] when the proxy refused or is no SOCKS4 proxy.
+/// [`NetError::Proxy`] when the proxy refused or is no SOCKS4 proxy.
 pub fn parse_reply(reply: &[u8; REPLY_LEN]) -> Result<(), NetError> {
     let [version, verdict, ..] = *reply;
     // The reply's version is 0; some proxies repeat the request's 4.
@@ -68,7 +68,7 @@ pub fn parse_reply(reply: &[u8; REPLY_LEN]) -> Result<(), NetError> {
         (5, _) => "the proxy speaks SOCKS5 only, and SOCKS4 is needed".to_owned(),
         _ => "the proxy does not speak SOCKS4".to_owned(),
     };
-    Err(NetError::Socks { reason })
+    Err(NetError::Proxy { reason })
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
     fn names_that_do_not_fit() {
         for host in ["", "a\0b", &"a".repeat(256)] {
             assert!(
-                matches!(request(host, 80), Err(NetError::Socks { .. })),
+                matches!(request(host, 80), Err(NetError::Proxy { .. })),
                 "{host:?}"
             );
         }

@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::{
     error::Failure,
-    kinds::{Authmod, Handshake, Live, Scheme, StopCommands, Takeover},
+    kinds::{Authmod, Handshake, Live, StopCommands, Takeover},
     settings::{Role, Settings},
 };
 use crate::{
@@ -58,9 +58,22 @@ impl Settings {
             host: proxy.host,
             port: proxy.port,
         });
+        let http_proxy = match &self.http_proxy {
+            None => None,
+            Some(Ok(proxy)) => Some(proxy.clone()),
+            Some(Err(_)) => {
+                return Err(Failure::settings(
+                    "The http-proxy is not [USER:PASSWORD@]HOST:PORT, as in proxy.example:3128.",
+                ));
+            }
+        };
+        let scheme = url::Scheme::from(*self.scheme);
         Ok(Target {
-            tls: (*self.scheme == Scheme::Rtmps).then(|| self.client_tls(Some(element))),
+            tls: scheme.is_tls().then(|| self.client_tls(Some(element))),
+            tunnel: scheme.is_tunnelled(),
+            rtmpe: scheme.is_rtmpe().then(|| self.rtmpe_version.into()),
             socks,
+            http_proxy,
             connect_timeout: *self.timeout,
             ..Target::new(self.host.as_str(), self.port())
         })
@@ -280,15 +293,15 @@ impl Settings {
     }
 
     fn server_tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, Failure> {
-        let cert = match (*self.scheme, &self.tls_certificate) {
-            (Scheme::Rtmp, _) => return Ok(None),
-            (Scheme::Rtmps, None) => {
-                return Err(Failure::settings(
-                    "A listener for rtmps needs tls-certificate, and tls-private-key if the key is \
-                     in a file of its own.",
-                ));
-            }
-            (Scheme::Rtmps, Some(cert)) => cert,
+        let scheme = url::Scheme::from(*self.scheme);
+        if !scheme.is_tls() {
+            return Ok(None);
+        }
+        let Some(cert) = &self.tls_certificate else {
+            return Err(Failure::settings(&format!(
+                "A listener for {scheme} needs tls-certificate, and tls-private-key if the key is \
+                 in a file of its own."
+            )));
         };
         let server = ServerTls {
             cert: cert.clone(),

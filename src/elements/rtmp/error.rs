@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     net::{self, NetError, connection::ConnectionError, porter::ClaimError, tls::ValidationFlags},
-    protocol::rtmp::session::{SessionError, Stage, Status},
+    protocol::{
+        rtmp::session::{SessionError, Stage, Status},
+        rtmpt::TunnelError,
+    },
 };
 
 /// One error, ready to post.
@@ -49,7 +52,11 @@ impl Failure {
             | NetError::Io {
                 stage: net::Stage::Stream,
                 ..
-            } => running(role),
+            }
+            | NetError::Tunnel(
+                TunnelError::Forgotten(_) | TunnelError::LostReply | TunnelError::Unstable(_),
+            ) => running(role),
+            NetError::Tunnel(TunnelError::ProxyAuthentication) => ResourceError::NotAuthorized,
             _ => opening(role),
         };
         let stage = error.stage().map_or("settings", net::Stage::name);

@@ -6,7 +6,7 @@
 
 use crate::{
     net::{fanout, reconnect},
-    protocol::rtmp::url,
+    protocol::rtmp::{handshake::crypt, url},
 };
 
 /// What is spoken below RTMP.
@@ -20,6 +20,18 @@ pub enum Scheme {
     /// RTMP over TLS.
     #[enum_value(name = "RTMP over TLS, port 443", nick = "rtmps")]
     Rtmps = 1,
+    /// RTMPE over TCP.
+    #[enum_value(name = "RTMPE (RC4, no protection from forgery), port 1935", nick = "rtmpe")]
+    Rtmpe = 2,
+    /// RTMP in HTTP requests.
+    #[enum_value(name = "RTMP in HTTP requests, port 80", nick = "rtmpt")]
+    Rtmpt = 3,
+    /// RTMP in HTTPS requests.
+    #[enum_value(name = "RTMP in HTTPS requests, port 443", nick = "rtmpts")]
+    Rtmpts = 4,
+    /// RTMPE in HTTP requests.
+    #[enum_value(name = "RTMPE in HTTP requests, port 80", nick = "rtmpte")]
+    Rtmpte = 5,
 }
 
 /// Where the path of a location is cut into application and stream.
@@ -252,18 +264,50 @@ impl From<Scheme> for url::Scheme {
         match scheme {
             Scheme::Rtmp => Self::Rtmp,
             Scheme::Rtmps => Self::Rtmps,
+            Scheme::Rtmpe => Self::Rtmpe,
+            Scheme::Rtmpt => Self::Rtmpt,
+            Scheme::Rtmpts => Self::Rtmpts,
+            Scheme::Rtmpte => Self::Rtmpte,
         }
     }
 }
 
-impl Scheme {
-    /// The scheme of a URL, if an element speaks it.
-    pub(super) fn of_url(scheme: url::Scheme) -> Option<Self> {
-        Some(match scheme {
+impl From<url::Scheme> for Scheme {
+    fn from(scheme: url::Scheme) -> Self {
+        match scheme {
             url::Scheme::Rtmp => Self::Rtmp,
             url::Scheme::Rtmps => Self::Rtmps,
-            _ => return None,
-        })
+            url::Scheme::Rtmpe => Self::Rtmpe,
+            url::Scheme::Rtmpt => Self::Rtmpt,
+            url::Scheme::Rtmpts => Self::Rtmpts,
+            url::Scheme::Rtmpte => Self::Rtmpte,
+        }
+    }
+}
+
+/// The version of RTMPE to offer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpeVersion")]
+pub enum RtmpeVersion {
+    /// Type 6.
+    #[default]
+    #[enum_value(name = "Type 6: signatures as they are, which every server takes", nick = "plain")]
+    Plain = 6,
+    /// Type 8.
+    #[enum_value(name = "Type 8: signatures under XTEA", nick = "xtea")]
+    Xtea = 8,
+    /// Type 9.
+    #[enum_value(name = "Type 9: signatures under Blowfish", nick = "blowfish")]
+    Blowfish = 9,
+}
+
+impl From<RtmpeVersion> for crypt::Version {
+    fn from(version: RtmpeVersion) -> Self {
+        match version {
+            RtmpeVersion::Plain => Self::Plain,
+            RtmpeVersion::Xtea => Self::Xtea,
+            RtmpeVersion::Blowfish => Self::Blowfish,
+        }
     }
 }
 

@@ -6,7 +6,6 @@
 use gst::prelude::*;
 
 use super::{
-    PROTOCOLS,
     kinds::{Live, Scheme, UrlSplit},
     settings::{Layered, Settings},
 };
@@ -52,9 +51,8 @@ impl Settings {
             return Ok(());
         }
         let url = RtmpUrl::parse(location, self.url_split.into()).map_err(bad_uri)?;
-        let scheme = Scheme::of_url(url.scheme).ok_or_else(|| unsupported(&url))?;
         self.located = Some(Secret::new(location));
-        self.locate(Some((scheme, url)));
+        self.locate(Some((url.scheme.into(), url)));
         Ok(())
     }
 
@@ -187,15 +185,4 @@ fn bad_uri(error: UrlError) -> glib::Error {
         _ => gst::URIError::BadUri,
     };
     glib::Error::new(code, &error.to_string())
-}
-
-fn unsupported(url: &RtmpUrl) -> glib::Error {
-    glib::Error::new(
-        gst::URIError::UnsupportedProtocol,
-        &format!(
-            "the scheme \"{}\" is not supported by this element, use {}",
-            url.scheme,
-            PROTOCOLS.join(" or ")
-        ),
-    )
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! `rtmpsrc` and `rtmpsink`: one set of settings, two faces.
+//! `rtmpsrc`, `rtmpsink`, `rtmptsrc` and `rtmptsink`: one set of settings, four faces.
 //!
 //! They take the place of librtmp's elements of the same names and accept what these and rtmp2src,
 //! rtmp2sink accept, so that a pipeline that ran with any of them runs with ours.
@@ -17,15 +17,17 @@ mod signals;
 mod sink;
 mod src;
 mod stats;
+mod tunnelled;
 
 use glib::prelude::*;
 
 pub use kinds::*;
 pub use sink::RtmpSink;
 pub use src::RtmpSrc;
+pub use tunnelled::{RtmptSink, RtmptSrc};
 
-/// Schemes of the URLs that both elements take.
-const PROTOCOLS: &[&str] = &["rtmp", "rtmps"];
+/// Schemes of the URLs that every one of them takes.
+const PROTOCOLS: &[&str] = &["rtmp", "rtmps", "rtmpe", "rtmpt", "rtmpts", "rtmpte"];
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     // Before rtmp2src and rtmp2sink (+ 1) and librtmp's elements when a URL is autoplugged. A lookup
@@ -37,6 +39,10 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         ("rsrtmpsrc", RtmpSrc::static_type()),
         ("rtmpsink", RtmpSink::static_type()),
         ("rsrtmpsink", RtmpSink::static_type()),
+        ("rtmptsrc", RtmptSrc::static_type()),
+        ("rsrtmptsrc", RtmptSrc::static_type()),
+        ("rtmptsink", RtmptSink::static_type()),
+        ("rsrtmptsink", RtmptSink::static_type()),
     ] {
         gst::Element::register(Some(plugin), name, rank, type_)?;
     }

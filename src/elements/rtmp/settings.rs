@@ -12,10 +12,11 @@ use std::{ops::Deref, path::PathBuf, time::Duration};
 use gio::TlsCertificateFlags;
 
 use super::kinds::{
-    Authmod, Burst, Handshake, Live, Mode, QueuePolicy, Reconnect, RecoverPolicy, Scheme,
+    Authmod, Burst, Handshake, Live, Mode, QueuePolicy, Reconnect, RecoverPolicy, RtmpeVersion,
+    Scheme,
     StopCommands, Takeover, UrlSplit,
 };
-use crate::protocol::rtmp::url::Secret;
+use crate::protocol::rtmp::url::{HttpProxy, Secret};
 
 /// Which way media flows through the element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,11 @@ impl<T> Layered<T> {
         self.located = value;
     }
 
+    /// Changes what holds where nobody says anything.
+    pub(super) fn set_default(&mut self, value: T) {
+        self.default = value;
+    }
+
     /// The value in effect, if the location says something about it.
     pub(super) fn located(&self) -> Option<&T> {
         self.located.as_ref().map(|_| &**self)
@@ -87,6 +93,8 @@ pub(super) struct Settings {
     pub(super) stream: Layered<String>,
     pub(super) url_split: UrlSplit,
     pub(super) socks_proxy: Layered<Option<String>>,
+    /// `Err` with what was not one.
+    pub(super) http_proxy: Option<Result<HttpProxy, Secret>>,
     pub(super) timeout: Layered<Duration>,
     pub(super) async_connect: bool,
 
@@ -110,6 +118,7 @@ pub(super) struct Settings {
 
     // What the client says of itself.
     pub(super) handshake: Handshake,
+    pub(super) rtmpe_version: RtmpeVersion,
     pub(super) flash_version: Layered<Option<String>>,
     pub(super) tc_url: Layered<Option<String>>,
     pub(super) page_url: Layered<Option<String>>,
@@ -185,6 +194,7 @@ impl Settings {
             stream: Layered::new("myStream".to_owned()),
             url_split: UrlSplit::default(),
             socks_proxy: Layered::new(None),
+            http_proxy: None,
             timeout: Layered::new(Duration::from_secs(5)),
             async_connect: true,
 
@@ -204,6 +214,7 @@ impl Settings {
             usher_token: Layered::new(None),
 
             handshake: Handshake::default(),
+            rtmpe_version: RtmpeVersion::default(),
             // Servers choose codecs and quirks by flashVer. Players do best without one (rtmp2,
             // 889a3fe932); publishers are let in as Adobe's own encoder.
             flash_version: Layered::new(match role {

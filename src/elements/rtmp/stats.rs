@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use glib::prelude::*;
 
 use super::callers;
-use crate::{net::porter::Caller, protocol::rtmp::session::LinkStats};
+use crate::{
+    net::porter::Caller,
+    protocol::{rtmp::session::LinkStats, rtmpt::TunnelStats},
+};
 
 /// How far the element is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +59,7 @@ pub(super) struct Stats {
     pub(super) queue_level_time: Duration,
     pub(super) media_timestamp: Option<Duration>,
     pub(super) callers: Vec<CallerStats>,
+    pub(super) tunnel: Option<TunnelStats>,
 }
 
 /// One moment of somebody who came to a listener.
@@ -110,7 +114,7 @@ impl Stats {
 
     /// As applications get it.
     pub(super) fn to_structure(&self) -> gst::Structure {
-        gst::Structure::builder("GstRtmpConnectionStats")
+        let stats = gst::Structure::builder("GstRtmpConnectionStats")
             .field("in-chunk-size", self.in_chunk_size)
             .field("out-chunk-size", self.out_chunk_size)
             .field("in-window-ack-size", self.in_window_ack_size)
@@ -131,7 +135,15 @@ impl Stats {
             .field(
                 "callers",
                 gst::Array::new(self.callers.iter().map(CallerStats::to_structure)),
-            )
+            );
+        let Some(tunnel) = &self.tunnel else {
+            return stats.build();
+        };
+        stats
+            .field("requests", tunnel.requests)
+            .field("empty-replies", tunnel.empty_replies)
+            .field("polling-interval", clock_time(Some(tunnel.interval)))
+            .field("overhead-ratio", tunnel.overhead_ratio())
             .build()
     }
 }
@@ -161,6 +173,10 @@ fn clock_time(span: Option<Duration>) -> Option<gst::ClockTime> {
  * | `dropped-tags` | uint64 | tags that a slow network has cost |
  * | `queue-level-bytes`, `queue-level-time` | uint64 | what waits to be sent |
  * | `media-timestamp` | uint64 | time stamp of the last tag on the stream's own time line |
+ * | `requests` | uint64 | of a tunnel through HTTP: requests made, repeated ones too |
+ * | `empty-replies` | uint64 | replies to them without data |
+ * | `polling-interval` | uint64 | how long the server asks to wait between two polls |
+ * | `overhead-ratio` | double | bytes on the wire for each byte of RTMP, 1.02 for 2 % more |
  * | `callers` | array of structures | of a listener: who publishes or plays |
  *
  * A listening rtmpsink gives the sums of all its players, and leaves chunk sizes, windows and queue level

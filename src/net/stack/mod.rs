@@ -2,7 +2,8 @@
 
 //! One connection, from a host name to bytes in both directions.
 //!
-//! A [`Stack`] resolves, connects, asks a SOCKS proxy and shakes TLS hands by being polled, and
+//! A [`Stack`] resolves, connects, asks a proxy, shakes TLS hands, opens a tunnel through HTTP and
+//! agrees on RTMPE's keys by being polled, and
 //! then reads and writes. It never blocks; it owns no thread but the resolver's. Whoever drives it
 //! owns the poll and does this:
 //!
@@ -11,9 +12,15 @@
 //! - then calls [`Stack::read()`] until it would block, and [`Stack::write()`] whenever there is
 //!   something to write or the socket became writable.
 //!
+//! - calls [`Stack::drive()`] at its deadline, later too: a tunnel polls.
+//!
 //! What would block is known without a system call; see [`stream`](super::stream).
 
 mod connect;
+mod layer;
+mod proxy;
+mod sealed;
+mod tunnel;
 #[cfg(test)]
 mod tests;
 
@@ -25,21 +32,32 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use connect::Connecting;
+use layer::Layer;
 use mio::{Registry, Token};
+use proxy::Proxy;
+use sealed::Sealed;
+use tunnel::Tunnel;
 
 use super::{
     NetError, Stage,
     resolve::{Resolve, Resolver, literal},
-    socks::{self, SocksProxy},
+    socks::SocksProxy,
     stream::{Ready, Stream},
     tls::{ClientTls, Connector, Session},
 };
-use crate::protocol::rtmp::transmit::Transmit;
+use crate::protocol::{
+    rtmp::{handshake::crypt, transmit::Transmit, url::HttpProxy},
+    rtmpt::TunnelStats,
+};
 
 /// Slices in one gathering write. Linux takes 1024, but a message of any size has few, and the
 /// array lives on the stack.
 pub(super) const SLICES: usize = 64;
+
+/// Copied for a filter at a time, of what is offered to it.
+const OFFER: usize = 64 * 1024;
 
 /// Where to connect to, and how.
 #[derive(Debug, Clone)]
@@ -50,8 +68,16 @@ pub struct Target {
     pub port: u16,
     /// TLS settings; `None` for plain TCP.
     pub tls: Option<ClientTls>,
-    /// A proxy to go through.
+    /// Goes through HTTP requests (RTMPT).
+    pub tunnel: bool,
+    /// The version of RTMPE to offer; `None` for no RTMPE.
+    pub rtmpe: Option<crypt::Version>,
+    /// A SOCKS proxy to go through.
     pub socks: Option<SocksProxy>,
+    /// An HTTP proxy to go through. Not together with the other.
+    pub http_proxy: Option<HttpProxy>,
+    /// Connects there, to what was found under the name before.
+    pub address: Option<SocketAddr>,
     /// Time for everything until bytes can flow; zero for no limit.
     pub connect_timeout: Duration,
     /// Where addresses come from.
@@ -65,7 +91,11 @@ impl Target {
             host: host.into(),
             port,
             tls: None,
+            tunnel: false,
+            rtmpe: None,
             socks: None,
+            http_proxy: None,
+            address: None,
             connect_timeout: Duration::ZERO,
             resolver: Resolver::default(),
         }
@@ -117,6 +147,7 @@ enum State {
     Proxy(Plan, Stream, Proxy),
     Tls(Stream, Box<Session>),
     Open(Stream, Option<Box<Session>>),
+    Layer(Box<dyn Layer>),
     Failed,
 }
 
@@ -124,12 +155,6 @@ enum State {
 struct Plan {
     target: Box<Target>,
     connector: Option<Connector>,
-}
-
-struct Proxy {
-    request: Transmit,
-    reply: [u8; socks::REPLY_LEN],
-    received: usize,
 }
 
 impl Stack {
@@ -153,9 +178,29 @@ impl Stack {
         }
     }
 
+    fn over(layer: Box<dyn Layer>) -> Self {
+        Self {
+            state: State::Layer(layer),
+            deadline: None,
+            timeout: Duration::ZERO,
+        }
+    }
+
+    /// RTMPE with a client that came over `lower`, of which `first` was read.
+    ///
+    /// # Errors
+    /// [`NetError::Rtmpe`], where `first` says that it is none.
+    pub fn sealed(lower: Self, first: &[u8]) -> Result<Self, NetError> {
+        Ok(Self::over(Box::new(Sealed::server(lower, first)?)))
+    }
+
     /// Takes in what the poll reported for this stack's token.
     pub fn on_ready(&mut self, ready: Ready) {
-        if let Some(stream) = self.stream_mut() {
+        if let State::Layer(layer) = &mut self.state {
+            if let Some(lower) = layer.lower_mut() {
+                lower.on_ready(ready);
+            }
+        } else if let Some(stream) = self.stream_mut() {
             stream.on_ready(ready);
         }
     }
@@ -195,10 +240,34 @@ impl Stack {
         }
     }
 
-    /// When [`Stack::establish()`] has to be called even if nothing happens.
+    /// Does what has to be done from time to time once bytes can flow: a tunnel polls, and makes the
+    /// next connection where one ended.
+    ///
+    /// # Errors
+    /// As [`establish`](Self::establish).
+    pub fn drive(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        now: Instant,
+    ) -> Result<(), NetError> {
+        match &mut self.state {
+            State::Layer(layer) => layer.drive(registry, token, now),
+            _ => Ok(()),
+        }
+    }
+
+    /// How far it has come.
+    pub fn stage(&self) -> Stage {
+        self.state.stage()
+    }
+
+    /// When [`Stack::establish()`], and later [`Stack::drive()`], has to be called even if nothing
+    /// happens.
     pub fn deadline(&self) -> Option<Instant> {
         let next = match &self.state {
             State::Connecting(_, connecting) => connecting.deadline(),
+            State::Layer(layer) => layer.deadline(),
             _ => None,
         };
         [next, self.deadline].into_iter().flatten().min()
@@ -219,6 +288,16 @@ impl Stack {
                 filled += bytes.len();
             });
         }
+        if let State::Layer(layer) = &mut self.state {
+            // Rare: what wants speed calls `read_to`.
+            let (mut scratch, mut filled) = (vec![0; buf.len()], 0);
+            return layer.read_to(&mut scratch, &mut |bytes| {
+                if let Some(room) = buf.get_mut(filled..filled + bytes.len()) {
+                    room.copy_from_slice(bytes);
+                    filled += bytes.len();
+                }
+            });
+        }
         self.read_plain(buf)
     }
 
@@ -234,6 +313,9 @@ impl Stack {
     ) -> Result<Read, NetError> {
         if let State::Open(stream, Some(tls)) = &mut self.state {
             return tls.read(stream, buf.len(), take);
+        }
+        if let State::Layer(layer) = &mut self.state {
+            return layer.read_to(buf, take);
         }
         let read = self.read_plain(buf);
         if let Ok(Read::Data(n)) = read {
@@ -266,6 +348,7 @@ impl Stack {
         match &mut self.state {
             State::Open(stream, None) => write_plain(stream, transmit, Stage::Stream),
             State::Open(stream, Some(tls)) => tls.write(stream, transmit),
+            State::Layer(layer) => layer.write(transmit),
             State::Failed => Err(NetError::Closed {
                 stage: Stage::Stream,
             }),
@@ -287,6 +370,16 @@ impl Stack {
                 Err(error) => Err(NetError::from_io(Stage::Stream, error)),
             },
             State::Open(stream, Some(tls)) => tls.offer(stream, slices),
+            State::Layer(layer) => {
+                let (mut copies, mut room) = (Transmit::default(), OFFER);
+                for slice in slices {
+                    let piece = slice.get(..room.min(slice.len())).unwrap_or_default();
+                    room -= piece.len();
+                    copies.push(Bytes::copy_from_slice(piece));
+                }
+                layer.write(&mut copies)?;
+                Ok(OFFER - room - copies.len())
+            }
             State::Failed => Err(NetError::Closed {
                 stage: Stage::Stream,
             }),
@@ -305,13 +398,21 @@ impl Stack {
 
     /// Whether the stack holds bytes that wait for the socket, be the transmit empty or not.
     pub fn wants_write(&self) -> bool {
-        matches!(&self.state, State::Open(_, Some(tls)) if tls.wants_write())
+        match &self.state {
+            State::Open(_, Some(tls)) => tls.wants_write(),
+            State::Layer(layer) => layer.wants_write(),
+            _ => false,
+        }
     }
 
     /// Whether TLS ended without a close_notify: somebody may have cut the end off, though often
     /// it is only a careless peer.
     pub fn truncated(&self) -> bool {
-        matches!(&self.state, State::Open(_, Some(tls)) if tls.truncated())
+        match &self.state {
+            State::Open(_, Some(tls)) => tls.truncated(),
+            State::Layer(layer) => layer.truncated(),
+            _ => false,
+        }
     }
 
     /// Ends our direction: close_notify if the socket takes it at once, then FIN. The peer's
@@ -325,6 +426,7 @@ impl Stack {
                 // It fails if the peer was faster.
                 let _ = stream.shutdown_write();
             }
+            State::Layer(layer) => layer.shutdown(),
             _ => self.state = State::Failed,
         }
     }
@@ -335,6 +437,9 @@ impl Stack {
     /// # Errors
     /// [`NetError::Io`].
     pub fn register(&mut self, registry: &Registry, token: Token) -> Result<(), NetError> {
+        if let State::Layer(layer) = &mut self.state {
+            return layer.move_to(Some((registry, token)), None);
+        }
         self.stream_mut()
             .map_or(Ok(()), |stream| stream.register(registry, token))
             .map_err(io)
@@ -345,6 +450,9 @@ impl Stack {
     /// # Errors
     /// [`NetError::Io`].
     pub fn reregister(&mut self, registry: &Registry, token: Token) -> Result<(), NetError> {
+        if let State::Layer(layer) = &mut self.state {
+            return layer.move_to(Some((registry, token)), Some(registry));
+        }
         self.stream_mut()
             .map_or(Ok(()), |stream| stream.reregister(registry, token))
             .map_err(io)
@@ -355,6 +463,9 @@ impl Stack {
     /// # Errors
     /// [`NetError::Io`].
     pub fn deregister(&mut self, registry: &Registry) -> Result<(), NetError> {
+        if let State::Layer(layer) = &mut self.state {
+            return layer.move_to(None, Some(registry));
+        }
         self.stream_mut()
             .map_or(Ok(()), |stream| stream.deregister(registry))
             .map_err(io)
@@ -377,6 +488,24 @@ impl Stack {
             State::Proxy(_, stream, _) | State::Tls(stream, _) | State::Open(stream, _) => {
                 Some(stream)
             }
+            State::Layer(layer) => layer.lower()?.stream(),
+            _ => None,
+        }
+    }
+
+    /// The key of SWF verification, where the handshake was done below the session; `None` where the
+    /// session has to shake hands.
+    pub fn swf_key(&self) -> Option<[u8; 32]> {
+        match &self.state {
+            State::Layer(layer) => layer.swf_key(),
+            _ => None,
+        }
+    }
+
+    /// Figures of the tunnel, where there is one.
+    pub fn tunnel_stats(&self) -> Option<TunnelStats> {
+        match &self.state {
+            State::Layer(layer) => layer.tunnel_stats(),
             _ => None,
         }
     }
@@ -401,6 +530,15 @@ impl Stack {
     }
 }
 
+/// A tunnel owes the server a last request.
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if let State::Layer(layer) = std::mem::replace(&mut self.state, State::Failed) {
+            layer.leave();
+        }
+    }
+}
+
 impl fmt::Debug for Stack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stack")
@@ -417,6 +555,7 @@ impl State {
             Self::Connecting(..) => Stage::Connect,
             Self::Proxy(..) => Stage::Proxy,
             Self::Accepted(..) | Self::Tls(..) => Stage::Tls,
+            Self::Layer(layer) => layer.stage(),
             Self::Open(..) | Self::Failed => Stage::Stream,
         }
     }
@@ -429,18 +568,36 @@ impl State {
         now: Instant,
     ) -> Result<(Self, bool), NetError> {
         Ok(match self {
+            Self::Client(mut target, waker) if target.rtmpe.is_some() || target.tunnel => {
+                let rtmpe = target.rtmpe.take();
+                let layer: Box<dyn Layer> = match rtmpe {
+                    Some(version) if target.tunnel => {
+                        let tunnel = Box::new(Tunnel::new(*target, waker, false, now));
+                        Box::new(Sealed::client(Stack::over(tunnel), version)?)
+                    }
+                    Some(version) => {
+                        Box::new(Sealed::client(Stack::connect(*target, waker), version)?)
+                    }
+                    None => Box::new(Tunnel::new(*target, waker, true, now)),
+                };
+                (Self::Layer(layer), true)
+            }
+            Self::Layer(mut layer) => {
+                layer.drive(registry, token, now)?;
+                (Self::Layer(layer), false)
+            }
             Self::Client(target, waker) => {
                 let connector = target
                     .tls
                     .as_ref()
                     .map(|tls| Connector::new(tls, &target.host))
                     .transpose()?;
-                let (host, port) = target
-                    .socks
-                    .as_ref()
-                    .map_or((target.host.as_str(), target.port), |proxy| {
-                        (proxy.host.as_str(), proxy.port)
-                    });
+                if let Some(address) = target.address {
+                    let plan = Plan { target, connector };
+                    let connecting = Connecting::new(plan.name(), vec![address], now);
+                    return Ok((Self::Connecting(plan, connecting), true));
+                }
+                let (host, port) = target.first_hop();
                 let resolve = Resolve::start(&target.resolver, host, port, &waker)?;
                 (Self::Resolving(Plan { target, connector }, resolve), true)
             }
@@ -486,10 +643,7 @@ impl State {
 impl Plan {
     /// Host and port of what is connected to first.
     fn name(&self) -> String {
-        let (host, port) = match &self.target.socks {
-            Some(proxy) => (&proxy.host, proxy.port),
-            None => (&self.target.host, self.target.port),
-        };
+        let (host, port) = self.target.first_hop();
         match literal(host) {
             Some(ip) => SocketAddr::new(ip, port).to_string(),
             None => format!("{host}:{port}"),
@@ -499,17 +653,10 @@ impl Plan {
     fn connected(self, socket: mio::net::TcpStream) -> Result<State, NetError> {
         let stream =
             Stream::new(socket).map_err(|error| NetError::from_io(Stage::Connect, error))?;
-        if self.target.socks.is_none() {
-            return self.through(stream);
+        match Proxy::new(&self.target)? {
+            Some(proxy) => Ok(State::Proxy(self, stream, proxy)),
+            None => self.through(stream),
         }
-        let mut request = Transmit::default();
-        request.push(socks::request(&self.target.host, self.target.port)?.into());
-        let proxy = Proxy {
-            request,
-            reply: [0; socks::REPLY_LEN],
-            received: 0,
-        };
-        Ok(State::Proxy(self, stream, proxy))
     }
 
     fn through(self, stream: Stream) -> Result<State, NetError> {
@@ -517,31 +664,6 @@ impl Plan {
             Some(connector) => State::Tls(stream, Box::new(Session::client(connector)?)),
             None => State::Open(stream, None),
         })
-    }
-}
-
-impl Proxy {
-    /// Sends the request and gathers the reply; `true` once the way is open.
-    fn ask(&mut self, stream: &mut Stream) -> Result<bool, NetError> {
-        if write_plain(stream, &mut self.request, Stage::Proxy)? == Write::Blocked {
-            return Ok(false);
-        }
-        while let Some(rest) = self
-            .reply
-            .get_mut(self.received..)
-            .filter(|rest| !rest.is_empty())
-        {
-            match stream.recv(rest) {
-                Ok(0) => {
-                    return Err(NetError::socks("the SOCKS proxy closed the connection"));
-                }
-                Ok(n) => self.received += n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(NetError::from_io(Stage::Proxy, error)),
-            }
-        }
-        socks::parse_reply(&self.reply)?;
-        Ok(true)
     }
 }
 

@@ -270,7 +270,7 @@ fn socks_refusals() {
             socket.write_all(reply).unwrap();
         });
         let error = open(&mut Driver::new(), through_proxy(address)).unwrap_err();
-        assert!(matches!(error, NetError::Socks { .. }));
+        assert!(matches!(error, NetError::Proxy { .. }));
         assert!(error.to_string().contains(expected), "{error}");
         thread.join().unwrap();
     }

@@ -18,6 +18,9 @@ use crate::protocol::{
     rtmp::transmit::Transmit,
 };
 
+/// Limits of the time between two polls: as long as the server says, and it cannot say more.
+pub const POLLING: (Duration, Duration) = (Duration::ZERO, Duration::from_millis(600));
+
 /// What a tunnel needs to know.
 #[derive(Clone, Debug)]
 pub struct TunnelConfig {
@@ -44,8 +47,8 @@ pub enum TunnelError {
     Reply(#[from] ReplyError),
     /// The proxy wants to know who asks.
     #[error(
-        "the HTTP proxy asks for a user name and a password (407); set http-proxy-username and \
-         http-proxy-password"
+        "the HTTP proxy asks for a user name and a password (407); put them into http-proxy, as in \
+         user:password@host:port"
     )]
     ProxyAuthentication,
     /// Something leads elsewhere.
@@ -95,8 +98,18 @@ pub struct TunnelStats {
     pub interval: Duration,
     /// Bytes of the stream within, both directions together.
     pub inner_bytes: u64,
-    /// Bytes of HTTP around them, both directions together.
+    /// Bytes of the requests and replies that carry them, both directions together.
     pub outer_bytes: u64,
+}
+
+impl TunnelStats {
+    /// Bytes on the wire for each byte within; 1 while there was none.
+    pub fn overhead_ratio(&self) -> f64 {
+        match self.inner_bytes {
+            0 => 1.0,
+            inner => self.outer_bytes as f64 / inner as f64,
+        }
+    }
 }
 
 /// See the module's text.
@@ -117,7 +130,10 @@ pub struct TunnelClient {
     out: Transmit,
     next_poll: Instant,
     last_request: Option<Instant>,
-    closing: bool,
+    /// Since when the session is to end.
+    closing: Option<Instant>,
+    /// Replies on the way to requests that nobody waits for any more.
+    unread: u32,
     stats: TunnelStats,
 }
 
@@ -126,7 +142,9 @@ enum Stage {
     Ident,
     Open,
     Running,
-    /// The session is over at one end.
+    /// The last request was made.
+    Closing,
+    /// The session is over.
     Closed,
 }
 
@@ -172,7 +190,8 @@ impl TunnelClient {
             out: Transmit::default(),
             next_poll: now,
             last_request: None,
-            closing: false,
+            closing: None,
+            unread: 0,
             stats: TunnelStats {
                 interval: interval(1),
                 ..TunnelStats::default()
@@ -185,9 +204,14 @@ impl TunnelClient {
         self.stage == Stage::Running
     }
 
-    /// Whether the session is over: the server closed it, or it was told so.
+    /// Whether the session is over: the server closed it, or knows that it is closed.
     pub fn is_closed(&self) -> bool {
         self.stage == Stage::Closed
+    }
+
+    /// Whether the connection it was told of may take another request.
+    pub fn is_connected(&self) -> bool {
+        self.connected
     }
 
     /// Figures as of now.
@@ -206,7 +230,7 @@ impl TunnelClient {
             && self.stage != Stage::Closed
             && (self.stage != Stage::Running
                 || self.waiting.is_some()
-                || self.closing
+                || self.closing.is_some()
                 || self.due().is_some_and(|due| due <= now)
                 || self.next_poll <= now)
     }
@@ -240,6 +264,7 @@ impl TunnelClient {
             self.finish(now)?;
         }
         self.connected = false;
+        self.unread = 0;
         self.out = Transmit::default();
         self.reader = Reader::Head(Vec::new());
         let Some(waiting) = &mut self.waiting else {
@@ -252,8 +277,10 @@ impl TunnelClient {
                 self.waiting = None;
             }
             Stage::Closed => self.waiting = None,
+            // What was lost has nobody who misses it.
+            Stage::Running if self.closing.is_some() => self.waiting = None,
             Stage::Running if !self.config.repeats => return Err(TunnelError::LostReply),
-            Stage::Open | Stage::Running => {
+            Stage::Open | Stage::Running | Stage::Closing => {
                 waiting.repeats += 1;
                 if waiting.repeats > limits::REPEATS {
                     return Err(TunnelError::Unstable(waiting.repeats));
@@ -301,8 +328,8 @@ impl TunnelClient {
         }
         while !input.is_empty() {
             if self.waiting.is_none() {
-                // Replies to what was sent while closing, or bytes that nobody asked for.
-                if self.closing || self.stage == Stage::Closed {
+                // A server that went on after its goodbye, or bytes that nobody asked for.
+                if self.stage == Stage::Closed {
                     return Ok(());
                 }
                 return Err(ReplyError::Malformed.into());
@@ -341,6 +368,9 @@ impl TunnelClient {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called although nothing came.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if let (Some(since), Stage::Running, Some(_)) = (self.closing, self.stage, &self.waiting) {
+            return Some(since + limits::FAREWELL);
+        }
         if let Some(waiting) = &self.waiting {
             return self.patience(waiting);
         }
@@ -361,14 +391,44 @@ impl TunnelClient {
         {
             return Err(TunnelError::Timeout(self.config.timeout));
         }
+        if let (Some(since), Stage::Running) = (self.closing, self.stage)
+            && self.waiting.is_some()
+            && since + limits::FAREWELL <= now
+            && self.connected
+        {
+            // A server that holds a poll for long: the last requests go out behind it.
+            self.waiting = None;
+            self.sequence += 1;
+            self.unread += 1;
+            if !self.pending.is_empty() {
+                let body = self.take_pending();
+                self.request(now, "send", body);
+                self.sequence += 1;
+                self.waiting = None;
+                self.unread += 1;
+            }
+        }
         self.pump(now);
         Ok(())
     }
 
-    /// Ends the session: what is left to be sent goes out with it, and does not wait for a reply.
+    /// Ends the session: what is left to be sent goes out first, and the server is told.
+    /// [`is_closed`](Self::is_closed) says when it knows.
     pub fn close(&mut self, now: Instant) {
-        self.closing = true;
+        self.closing.get_or_insert(now);
+        if self.stage == Stage::Ident || (self.stage == Stage::Open && self.waiting.is_none()) {
+            self.stage = Stage::Closed;
+        }
         self.pump(now);
+    }
+
+    /// Whether the server has a session of ours that it has not been told the end of.
+    pub fn owes_farewell(&self) -> bool {
+        match self.stage {
+            Stage::Open => self.waiting.is_some(),
+            Stage::Running | Stage::Closing => true,
+            Stage::Ident | Stage::Closed => false,
+        }
     }
 
     fn patience(&self, waiting: &Waiting) -> Option<Instant> {
@@ -392,24 +452,19 @@ impl TunnelClient {
         if !self.connected {
             return;
         }
-        if self.closing && !self.id.is_empty() && self.stage == Stage::Running {
-            if !self.pending.is_empty() {
-                let body = self.take_pending();
-                self.request(now, "send", body);
-                self.sequence += 1;
-            }
-            self.request(now, "close", vec![NOTHING]);
-            self.waiting = None;
-            self.stage = Stage::Closed;
-            return;
-        }
         if self.waiting.is_some() {
             return;
         }
         match self.stage {
             Stage::Ident => self.ask(now, "/fcs/ident2"),
             Stage::Open => self.ask(now, "/open/1"),
-            Stage::Running if self.due().is_some_and(|due| due <= now) => {
+            Stage::Running if self.closing.is_some() && self.pending.is_empty() => {
+                self.request(now, "close", vec![NOTHING]);
+                self.stage = Stage::Closing;
+            }
+            Stage::Running
+                if self.closing.is_some() || self.due().is_some_and(|due| due <= now) =>
+            {
                 let body = self.take_pending();
                 self.request(now, "send", body);
             }
@@ -417,7 +472,7 @@ impl TunnelClient {
             Stage::Running if self.next_poll <= now && self.since.is_none() => {
                 self.request(now, "idle", vec![NOTHING]);
             }
-            Stage::Running | Stage::Closed => {}
+            Stage::Running | Stage::Closing | Stage::Closed => {}
         }
     }
 
@@ -481,8 +536,8 @@ impl TunnelClient {
     fn check(&self, reply: &Reply) -> Result<(), TunnelError> {
         match reply.status {
             407 => return Err(TunnelError::ProxyAuthentication),
-            // Any answer is one to ident2.
-            _ if self.stage == Stage::Ident => {}
+            // Any answer is one to ident2, and to a goodbye.
+            _ if self.stage == Stage::Ident || self.stage == Stage::Closing => {}
             200 => {}
             status @ (301 | 302 | 303 | 307 | 308) => {
                 let location = reply.location.clone();
@@ -523,7 +578,7 @@ impl TunnelClient {
     /// Bytes of a reply's body, of which the first is number `start`.
     fn data(&mut self, start: u64, data: &[u8]) -> Result<(), TunnelError> {
         match self.stage {
-            Stage::Ident | Stage::Closed => {}
+            Stage::Ident | Stage::Closing | Stage::Closed => {}
             Stage::Open => {
                 let text = String::from_utf8_lossy(data);
                 self.id.push_str(&text);
@@ -564,6 +619,10 @@ impl TunnelClient {
     /// A reply is whole.
     fn finish(&mut self, now: Instant) -> Result<(), TunnelError> {
         let reader = std::mem::replace(&mut self.reader, Reader::Head(Vec::new()));
+        if self.unread > 0 {
+            self.unread -= 1;
+            return Ok(());
+        }
         let waiting = self.waiting.take();
         let Reader::Body { reply, last, .. } = reader else {
             return Ok(());
@@ -594,6 +653,7 @@ impl TunnelClient {
                     self.stage = Stage::Closed;
                 }
             }
+            Stage::Closing => self.stage = Stage::Closed,
             Stage::Closed => {}
         }
         self.pump(now);

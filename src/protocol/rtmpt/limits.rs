@@ -59,3 +59,7 @@ pub const REPEATS: u32 = 3;
 /// Bytes a second that a reply must come with at least, once its time is over: slower than a modem is
 /// somebody who means to hold us up.
 pub const SLOWEST: u64 = 4096;
+
+/// How long the last requests of a session wait for the reply that is under way, before they go out
+/// behind it. A reply takes a round trip, unless the server holds polls.
+pub const FAREWELL: Duration = Duration::from_millis(300);

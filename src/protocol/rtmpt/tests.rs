@@ -106,8 +106,9 @@ fn a_session_from_open_to_close() {
     assert_eq!(client.stats().empty_replies, 9);
     client.close(now);
     assert_eq!(request(&mut client).unwrap().0, "/close/42/10");
-    assert!(client.is_closed() && !client.wants_connection(now));
+    assert!(!client.is_closed());
     client.handle_input(now, &ok(&[0])).unwrap();
+    assert!(client.is_closed() && !client.wants_connection(now));
     client.disconnected(now).unwrap();
 }
 
@@ -132,6 +133,54 @@ fn the_interval_has_limits() {
         client.handle_timeout(now).unwrap();
         assert!(!client.poll_transmit().is_empty());
     }
+}
+
+/// What is left goes out first, and a server that holds a poll does not hold up the end.
+#[test]
+fn a_client_that_closes() {
+    let now = Instant::now();
+    let mut client = opened(config(), now);
+    assert!(client.owes_farewell());
+    assert_eq!(request(&mut client).unwrap().0, "/idle/42/0");
+    client.send(now, &mut bytes(b"last"));
+    client.close(now);
+    assert_eq!(request(&mut client), None, "a reply is under way");
+    client.handle_input(now, &ok(&[1])).unwrap();
+    let sent = request(&mut client).unwrap();
+    assert_eq!(sent, ("/send/42/1".to_owned(), b"last".to_vec()));
+    client.handle_input(now, &ok(&[1])).unwrap();
+    assert_eq!(request(&mut client).unwrap().0, "/close/42/2");
+    // The connection is cut before the answer: the server may not know.
+    client.disconnected(now).unwrap();
+    assert!(client.owes_farewell() && client.wants_connection(now));
+    client.connected(now);
+    assert_eq!(request(&mut client).unwrap().0, "/close/42/2");
+    client
+        .handle_input(now, b"HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n")
+        .unwrap();
+    assert!(client.is_closed() && !client.owes_farewell());
+
+    let mut client = opened(config(), now);
+    assert_eq!(request(&mut client).unwrap().0, "/idle/42/0");
+    client.send(now, &mut bytes(b"last"));
+    client.close(now);
+    let later = client.poll_timeout().unwrap();
+    assert!(later > now);
+    client.handle_timeout(later).unwrap();
+    let wire = String::from_utf8(drain(client.poll_transmit())).unwrap();
+    let send = wire.find("/send/42/1").unwrap();
+    assert!(wire.find("/close/42/2").unwrap() > send);
+    for _ in 0..2 {
+        client.handle_input(later, &ok(&[1])).unwrap();
+        assert!(!client.is_closed());
+    }
+    client.handle_input(later, &ok(&[0])).unwrap();
+    assert!(client.is_closed());
+
+    let mut client = TunnelClient::new(config(), now);
+    client.connected(now);
+    client.close(now);
+    assert!(client.is_closed() && !client.owes_farewell());
 }
 
 /// Polling byte 0, with or without last bytes.

@@ -5,18 +5,30 @@
 use gst::prelude::*;
 
 use super::{Property, choice, given, property, span, switch, text};
-use crate::elements::rtmp::{kinds::Handshake, settings::Settings};
+use crate::elements::rtmp::{
+    kinds::{Handshake, RtmpeVersion},
+    settings::Settings,
+};
 
 pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
     vec![
         property(
             glib::ParamSpecEnum::builder_with_default("handshake", defaults.handshake)
                 .nick("Handshake")
-                .blurb("How to begin; plain only for servers that stumble over digests")
+                .blurb("How to begin; plain only for servers that stumble over digests (no effect with rtmpe)")
                 .mutable_ready()
                 .build(),
             |s| s.handshake.to_value(),
             |s, v| s.handshake = given::<Handshake>(v),
+        ),
+        property(
+            glib::ParamSpecEnum::builder_with_default("rtmpe-version", defaults.rtmpe_version)
+                .nick("RTMPE version")
+                .blurb("Which RTMPE to offer with rtmpe and rtmpte; the server may choose another")
+                .mutable_ready()
+                .build(),
+            |s| s.rtmpe_version.to_value(),
+            |s, v| s.rtmpe_version = given::<RtmpeVersion>(v),
         ),
         property(
             glib::ParamSpecString::builder("flash-version")

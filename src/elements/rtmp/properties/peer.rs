@@ -11,6 +11,7 @@ use crate::elements::rtmp::{
     kinds::{Authmod, Scheme, UrlSplit},
     settings::Settings,
 };
+use crate::protocol::rtmp::url::Secret;
 
 pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
     vec![
@@ -73,7 +74,8 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
             glib::ParamSpecInt::builder("port")
                 .nick("Port")
                 .blurb("TCP port of the server; unset, it is the scheme's: \
-                        1935 for rtmp, 443 for rtmps; 0 lets a listener take a free one")
+                        1935 for rtmp and rtmpe, 443 for rtmps and rtmpts, 80 for rtmpt and rtmpte; \
+                        0 lets a listener take a free one")
                 .minimum(0)
                 .maximum(i32::from(u16::MAX))
                 .default_value(i32::from(defaults.port()))
@@ -119,6 +121,26 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
             "SOCKS4 proxy to connect through, host:port; unset for none",
             |s| s.socks_proxy.to_value(),
             |s, v| s.socks_proxy.choose(choice(v)),
+        ),
+        /**
+         * http-proxy:
+         *
+         * `[http://][user:password@]host[:port]`. What goes through it as HTTP requests (rtmpt, rtmpte)
+         * asks it request by request, everything else for a way through (CONNECT), which many proxies
+         * allow to port 443 only. What is read has no user name and no password.
+         */
+        text(
+            "http-proxy",
+            "HTTP proxy",
+            "HTTP proxy to go through, user:password@host:port; unset for none",
+            |s| match &s.http_proxy {
+                Some(Ok(proxy)) => Some(proxy.to_string()).to_value(),
+                _ => None::<String>.to_value(),
+            },
+            |s, v| {
+                let text: Option<String> = given(v);
+                s.http_proxy = text.map(|text| text.parse().map_err(|_| Secret::new(text)));
+            },
         ),
         /**
          * timeout:

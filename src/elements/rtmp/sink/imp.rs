@@ -18,7 +18,7 @@ use crate::{
     elements::rtmp::{
         PROTOCOLS,
         error::Failure,
-        kinds::{Mode, QueuePolicy},
+        kinds::{Mode, QueuePolicy, Scheme},
         location,
         properties::Table,
         settings::{Role, Settings},
@@ -75,7 +75,11 @@ impl RtmpSink {
         work(lock(&self.settings).get_or_insert_with(|| Settings::new(Role::Sink)))
     }
 
-    fn set_location(&self, location: &str) -> Result<(), glib::Error> {
+    pub(super) fn set_default_scheme(&self, scheme: Scheme) {
+        self.with_settings(|settings| settings.scheme.set_default(scheme));
+    }
+
+    pub(super) fn set_location(&self, location: &str) -> Result<(), glib::Error> {
         let obj = self.obj();
         self.with_settings(|settings| location::set(obj.upcast_ref(), settings, location))
             .inspect_err(|err| gst::error!(CAT, imp = self, "Location refused: {err}"))
@@ -345,6 +349,7 @@ impl RtmpSink {
             stats.connect_time = figures.connect_time;
             stats.round_trip_time = figures.round_trip;
             stats.reconnects = figures.reconnects;
+            stats.tunnel = figures.tunnel;
             stats.tags = figures.sent;
             stats.dropped_tags = figures.dropped;
             stats.queue_level_bytes = figures.queued_bytes as u64;
@@ -398,7 +403,8 @@ impl ElementImpl for RtmpSink {
             gst::subclass::ElementMetadata::new(
                 "RTMP sink",
                 "Sink/Network",
-                "Publishes FLV to an RTMP or RTMPS server, or is the server that plays it to others",
+                "Publishes FLV to an RTMP server, plain or wrapped in TLS, RTMPE or HTTP, or is the \
+                 server that plays it to others",
                 AUTHOR,
             )
         });

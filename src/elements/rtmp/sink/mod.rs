@@ -9,6 +9,11 @@ mod notices;
 mod outlet;
 mod station;
 
+use glib::subclass::prelude::*;
+use gst_base::subclass::prelude::*;
+
+use super::kinds::Scheme;
+
 glib::wrapper! {
     /// `rtmpsink` (also `rsrtmpsink`) publishes FLV to an RTMP server, or is the server that players
     /// connect to.
@@ -54,3 +59,24 @@ glib::wrapper! {
         @extends gst_base::BaseSink, gst::Element, gst::Object,
         @implements gst::URIHandler;
 }
+
+impl RtmpSink {
+    /// Takes this scheme where neither a property nor the location names one.
+    pub(super) fn set_default_scheme(&self, scheme: Scheme) {
+        self.imp().set_default_scheme(scheme);
+    }
+
+    /// See the property of this name.
+    ///
+    /// # Errors
+    /// It is none, or the element runs.
+    pub(super) fn set_location(&self, location: &str) -> Result<(), glib::Error> {
+        self.imp().set_location(location)
+    }
+}
+
+/// What a face of the element may override.
+pub(super) trait RtmpSinkImpl: BaseSinkImpl {}
+
+// SAFETY: the class has no virtual methods of its own.
+unsafe impl<T: RtmpSinkImpl> IsSubclassable<T> for RtmpSink {}

@@ -20,7 +20,7 @@ use crate::{
     elements::rtmp::{
         PROTOCOLS,
         error::Failure,
-        kinds::{Live, Mode},
+        kinds::{Live, Mode, Scheme},
         location,
         properties::Table,
         settings::{Role, Settings},
@@ -68,7 +68,11 @@ impl RtmpSrc {
         }
     }
 
-    fn set_location(&self, location: &str) -> Result<(), glib::Error> {
+    pub(super) fn set_default_scheme(&self, scheme: Scheme) {
+        self.settings().scheme.set_default(scheme);
+    }
+
+    pub(super) fn set_location(&self, location: &str) -> Result<(), glib::Error> {
         location::set(self.obj().upcast_ref(), &mut self.settings(), location)
             .inspect_err(|err| gst::error!(CAT, imp = self, "Location refused: {err}"))
     }
@@ -133,8 +137,8 @@ impl ElementImpl for RtmpSrc {
             gst::subclass::ElementMetadata::new(
                 "RTMP source",
                 "Source/Network",
-                "Plays a live or recorded stream from an RTMP or RTMPS server, or is the server that \
-                 somebody publishes to",
+                "Plays a live or recorded stream from an RTMP server, plain or wrapped in TLS, RTMPE or \
+                 HTTP, or is the server that somebody publishes to",
                 AUTHOR,
             )
         });

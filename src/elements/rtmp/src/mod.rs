@@ -10,6 +10,11 @@ mod stream;
 mod tags;
 mod timeline;
 
+use glib::subclass::prelude::*;
+use gst_base::subclass::prelude::*;
+
+use super::kinds::Scheme;
+
 glib::wrapper! {
     /// `rtmpsrc` (also `rsrtmpsrc`) plays a stream from an RTMP server, or is the server that
     /// somebody publishes to.
@@ -47,3 +52,24 @@ glib::wrapper! {
         @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object,
         @implements gst::URIHandler;
 }
+
+impl RtmpSrc {
+    /// Takes this scheme where neither a property nor the location names one.
+    pub(super) fn set_default_scheme(&self, scheme: Scheme) {
+        self.imp().set_default_scheme(scheme);
+    }
+
+    /// See the property of this name.
+    ///
+    /// # Errors
+    /// It is none, or the element runs.
+    pub(super) fn set_location(&self, location: &str) -> Result<(), glib::Error> {
+        self.imp().set_location(location)
+    }
+}
+
+/// What a face of the element may override.
+pub(super) trait RtmpSrcImpl: PushSrcImpl {}
+
+// SAFETY: the class has no virtual methods of its own.
+unsafe impl<T: RtmpSrcImpl> IsSubclassable<T> for RtmpSrc {}

@@ -566,6 +566,7 @@ impl Stream {
         });
         let stats = &mut self.board.notes().stats;
         stats.set_link(receiver.stats());
+        stats.tunnel = receiver.tunnel_stats();
         stats.tags += 1;
         stats.media_timestamp = Some(Duration::from_millis(tag.timestamp().into()));
         if let Some(round_trip) = round_trip {

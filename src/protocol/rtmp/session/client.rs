@@ -147,12 +147,20 @@ impl ClientSession {
         }
     }
 
-    /// A session whose handshake is over.
-    #[cfg(test)]
-    pub(super) fn past_handshake(config: ClientConfig, now: Instant) -> Self {
-        let mut session = Self::new(config, now, [1; 32]);
-        session.handshake = None;
-        session.handshake_out = Transmit::default();
+    /// The same where the handshake was somebody else's: RTMPE shakes hands below the session.
+    /// `swf_key` is what it found for SWF verification.
+    pub fn past_handshake(
+        config: ClientConfig,
+        now: Instant,
+        seed: [u8; 32],
+        swf_key: [u8; 32],
+    ) -> Self {
+        let mut session = Self {
+            handshake: None,
+            handshake_out: Transmit::default(),
+            swf_key,
+            ..Self::new(config, now, seed)
+        };
         session.connect(now);
         session
     }

@@ -174,12 +174,12 @@ impl ServerSession {
         }
     }
 
-    /// A session whose handshake is over.
-    #[cfg(test)]
-    pub(super) fn past_handshake(config: ServerConfig, now: Instant) -> Self {
-        let mut session = Self::new(config, now, [2; 32]);
-        session.handshake = None;
-        session
+    /// The same where the handshake is somebody else's: RTMPE shakes hands below the session.
+    pub fn past_handshake(config: ServerConfig, now: Instant) -> Self {
+        Self {
+            handshake: None,
+            ..Self::new(config, now, [0; 32])
+        }
     }
 
     /// Bytes of memory that what was received and not handed on holds.

@@ -371,7 +371,7 @@ fn item_39_a_server_that_asks_for_ever_on_new_connections() {
     let now = Instant::now();
     let mut wanted = config(State::Playing);
     for connection in 0.. {
-        let mut client = ClientSession::past_handshake(wanted.clone(), now);
+        let mut client = ClientSession::past_handshake(wanted.clone(), now, [1; 32], [0; 32]);
         match client.handle_input(now, &rejected) {
             Ok(()) => assert_eq!(connection, 0, "once is enough"),
             Err(error) => {

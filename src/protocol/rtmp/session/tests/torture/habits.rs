@@ -162,7 +162,7 @@ fn media_of_nowhere_is_of_no_one_among_two() {
 /// A client that asked to publish or to play and awaits the answer.
 fn asked(state: State, created: &[Vec<u8>]) -> Side {
     let now = Instant::now();
-    let session = ClientSession::past_handshake(config(state), now);
+    let session = ClientSession::past_handshake(config(state), now, [1; 32], [0; 32]);
     let transaction = if state == State::Publishing { 4.0 } else { 2.0 };
     let setup = [
         command(0, "_result", 1.0, &[]),

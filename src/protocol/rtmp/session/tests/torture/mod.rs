@@ -165,7 +165,7 @@ impl Side {
 
     fn client(state: State) -> Self {
         let now = Instant::now();
-        let session = ClientSession::past_handshake(config(state), now);
+        let session = ClientSession::past_handshake(config(state), now, [1; 32], [0; 32]);
         let connected = object(&[("code", text("NetConnection.Connect.Success"))]);
         let started = object(&[("code", text("NetStream.Play.Start"))]);
         let created = if state == State::Publishing { 4.0 } else { 2.0 };
