@@ -3,11 +3,13 @@
 //! The only place with sockets, TLS, threads and timers. Knows nothing of elements.
 //!
 //! ```text
-//! stack      one connection: resolve, connect, SOCKS4, TLS, then bytes in both directions
+//! stack      one connection: resolve, connect, proxy, TLS, HTTP tunnel, RTMPE, then bytes both ways
 //!   resolve    host names, on a thread that can be abandoned
 //!   socks      SOCKS4 and SOCKS4a messages
 //!   tls        who is trusted, and in which words a refusal is told
 //!   stream     the socket, with a memory of what epoll said last
+//! meeting    a tunnel's session at the server's end: requests on one side, a stack on the other
+//!   bell       wakes the poll of that stack
 //! connection a stack and the client session on it
 //! receiver   what a source reads: a connection, or whoever publishes to a listening port
 //!   guest      a publisher that came, with the server session on it
@@ -26,12 +28,14 @@
 //! Nothing here blocks except in the poll of whoever drives it, and nothing holds a lock while it
 //! waits.
 
+mod bell;
 pub mod connection;
 mod error;
 pub mod fanout;
 pub mod guest;
 pub mod interrupt;
 mod leave;
+mod meeting;
 pub mod porter;
 pub mod publisher;
 pub mod queue;

@@ -131,6 +131,12 @@ impl Reactor {
         let _ = self.waker.wake();
     }
 
+    /// Gives tasks a turn soon.
+    pub fn wake(&self, tokens: &[Token]) {
+        self.lock().woken.extend(tokens);
+        let _ = self.waker.wake();
+    }
+
     fn insert(&self, task: Arc<dyn Task>) -> Token {
         let token = Token(self.next_token.fetch_add(1, Ordering::Relaxed));
         self.lock().tasks.insert(token, task);

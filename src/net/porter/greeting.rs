@@ -4,20 +4,29 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, Instant},
 };
 
 use mio::net::TcpStream;
 
-use super::{LINGER, READ, http::HttpGreeting, port::Port, rtmp::RtmpGreeting};
+use super::{
+    LINGER, READ,
+    http::HttpGreeting,
+    port::Port,
+    rtmp::RtmpGreeting,
+    tunnel::{Carrier, is_tunnel},
+};
 use crate::{
     net::{
         NetError,
         reactor::{Io, Next, Task},
         stack::{Establish, Read, Stack, Write},
     },
-    protocol::rtmp::{session::SessionError, transmit::Transmit},
+    protocol::{
+        http::Request,
+        rtmp::{handshake::crypt, session::SessionError, transmit::Transmit},
+    },
 };
 
 /// What a TLS connection begins with: the type of a handshake record (RFC 8446 section 5.1).
@@ -34,23 +43,31 @@ impl GreetingTask {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it has still to say what it wants.
+    /// Whether it has still to say what it wants. One that has its turn right now has.
     pub(super) fn is_here(&self) -> bool {
-        self.lock().is_some()
+        match self.0.try_lock() {
+            Ok(slot) => slot.as_ref().is_some_and(|greeting| !greeting.is_known()),
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Poisoned(_)) => false,
+        }
     }
 
-    /// Whether it has not said a word.
+    /// Whether it has not said a word. One that has its turn right now has.
     pub(super) fn is_silent(&self) -> bool {
-        let greeting = self.lock();
+        let Ok(greeting) = self.0.try_lock() else {
+            return false;
+        };
         matches!(
             greeting.as_ref().map(|greeting| &greeting.stage),
             None | Some(Stage::Silent(..))
         )
     }
 
-    /// Closes the connection; the reactor forgets the task at its deadline.
+    /// Closes the connection, unless it has its turn right now; the reactor forgets the task at its
+    /// deadline.
     pub(super) fn dismiss(&self) {
-        drop(self.lock().take());
+        let slot = self.0.try_lock();
+        drop(slot.ok().and_then(|mut slot| slot.take()));
     }
 }
 
@@ -114,12 +131,23 @@ enum Stage {
     /// Its first byte has not come.
     Silent(TcpStream, bool),
     /// It speaks, maybe of TLS first.
-    Speaking(Stack, bool),
+    Speaking(Stack, Place),
     Rtmp(Box<RtmpGreeting>),
     Http(Box<HttpGreeting>),
+    /// It brings requests of tunnels.
+    Carrier(Box<Carrier>),
     /// It was told something and may read it.
     Leaving(Box<Stack>, Transmit),
     HandedOver,
+}
+
+/// Where a peer came in.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Over TLS.
+    secure: bool,
+    /// Through a tunnel.
+    within: bool,
 }
 
 /// What became of a peer in a turn.
@@ -138,10 +166,24 @@ impl Greeting {
             port,
             stage: Stage::Silent(socket, false),
             since: now,
-            deadline: Some(patience)
-                .filter(|patience: &Duration| !patience.is_zero())
-                .and_then(|patience| now.checked_add(patience)),
+            deadline: deadline(patience, now),
         }
+    }
+
+    /// A peer that came through a tunnel: what carries it has been told apart.
+    pub(super) fn within(port: Arc<Port>, stack: Stack, secure: bool, now: Instant) -> Self {
+        let patience = port.patience();
+        Self {
+            port,
+            stage: Stage::Speaking(stack, Place { secure, within: true }),
+            since: now,
+            deadline: deadline(patience, now),
+        }
+    }
+
+    /// Whether it is no stranger any more, and need not make room for those that are.
+    fn is_known(&self) -> bool {
+        matches!(&self.stage, Stage::Carrier(carrier) if carrier.is_known())
     }
 
     /// The next deadline, or `None` when the peer was handed over.
@@ -154,6 +196,7 @@ impl Greeting {
             Stage::Leaving(stack, _) => stack.on_ready(io.ready),
             Stage::Rtmp(peer) => peer.stack.on_ready(io.ready),
             Stage::Http(peer) => peer.stack.on_ready(io.ready),
+            Stage::Carrier(peer) => peer.stack.on_ready(io.ready),
             Stage::Silent(..) | Stage::HandedOver => {}
         }
         loop {
@@ -164,8 +207,8 @@ impl Greeting {
                     }
                     continue;
                 }
-                Stage::Speaking(stack, secure) => {
-                    if !self.hear(stack, secure, io)? {
+                Stage::Speaking(stack, place) => {
+                    if !self.hear(stack, place, io)? {
                         return Ok(Some(self.deadline));
                     }
                     continue;
@@ -182,7 +225,20 @@ impl Greeting {
                         self.stage = Stage::Http(peer);
                         Outcome::Waits(None)
                     }
+                    Some(Ok((request, _))) if self.carries(&request) => {
+                        self.stage = Stage::Carrier(Box::new(peer.carrier(io.now)));
+                        // It watches the time itself.
+                        self.deadline = None;
+                        continue;
+                    }
                     Some(answer) => peer.answer(answer, io),
+                },
+                Stage::Carrier(peer) => match peer.turn(io)? {
+                    (Some(peer), outcome) => {
+                        self.stage = Stage::Carrier(peer);
+                        outcome
+                    }
+                    (None, outcome) => outcome,
                 },
                 Stage::Leaving(mut stack, mut transmit) => {
                     let left = leave(&mut stack, &mut transmit)?;
@@ -238,12 +294,21 @@ impl Greeting {
         } else {
             None
         };
-        self.stage = Stage::Speaking(Stack::accepted(socket, tls), secure);
+        let place = Place {
+            secure,
+            within: false,
+        };
+        self.stage = Stage::Speaking(Stack::accepted(socket, tls), place);
         Ok(true)
     }
 
-    /// Waits for the first byte within TLS, if there is TLS, which tells HTTP from RTMP.
-    fn hear(&mut self, mut stack: Stack, secure: bool, io: &Io<'_>) -> Result<bool, Gone> {
+    /// Whether a request is one of a tunnel that leads somewhere.
+    fn carries(&self, request: &Request) -> bool {
+        is_tunnel(request) && self.port.speaks_rtmp()
+    }
+
+    /// Waits for the first byte within TLS, if there is TLS, which tells HTTP, RTMP and RTMPE apart.
+    fn hear(&mut self, mut stack: Stack, place: Place, io: &Io<'_>) -> Result<bool, Gone> {
         let mut buffer = [0; READ];
         let read = match stack.establish(io.registry, io.token, io.now)? {
             Establish::Pending(_) => Read::WouldBlock,
@@ -251,7 +316,7 @@ impl Greeting {
         };
         let first = match read {
             Read::WouldBlock => {
-                self.stage = Stage::Speaking(stack, secure);
+                self.stage = Stage::Speaking(stack, place);
                 return Ok(false);
             }
             Read::Closed => return Err(Gone),
@@ -259,15 +324,27 @@ impl Greeting {
         };
         let port = self.port.clone();
         // Methods are letters; versions of RTMP are small numbers.
-        self.stage = if first.first().is_some_and(u8::is_ascii_alphabetic) {
+        let (secure, version) = (place.secure, first.first().copied().unwrap_or_default());
+        self.stage = if version.is_ascii_alphabetic() && !place.within {
             Stage::Http(Box::new(HttpGreeting::new(port, stack, secure, first)))
         } else {
+            let (stack, first) = match crypt::Version::from_byte(version) {
+                Some(_) => (Stack::sealed(stack, first)?, Default::default()),
+                None => (stack, first),
+            };
             let peer = RtmpGreeting::new(port, stack, secure, first, self.since)?;
             // The session watches the time itself, and says so when it runs out.
             self.deadline = None;
             Stage::Rtmp(Box::new(peer))
         };
         Ok(true)
+    }
+}
+
+fn deadline(patience: Duration, now: Instant) -> Option<Instant> {
+    match patience.is_zero() {
+        true => None,
+        false => now.checked_add(patience),
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     entry::Kind,
     greeting::{Gone, Outcome},
     port::Port,
+    tunnel::Carrier,
 };
 use crate::{
     net::{
@@ -126,6 +127,11 @@ impl HttpGreeting {
             secure,
             input: first.into(),
         }
+    }
+
+    /// The same connection, for a tunnel.
+    pub(super) fn carrier(self, now: Instant) -> Carrier {
+        Carrier::new(self.port, self.stack, self.secure, self.input, now)
     }
 
     /// Reads until the head is whole, or cannot become one.

@@ -3,9 +3,11 @@
 //! One listening socket per address for the whole process, shared by every element that listens
 //! there.
 //!
-//! An element claims what it wants to hear: publishers of an application and a stream ([`claim`]), players
-//! of them ([`claim_play`]), or paths of HTTP ([`claim_http`]). The porter shakes hands with whoever comes, on the reactor: the first byte tells TLS
-//! from the rest, the first one inside tells HTTP from RTMP. It hands a peer over, socket and all, to
+//! An element claims what it wants to hear: publishers of an application and a stream ([`claim`]),
+//! players of them ([`claim_play`]), or paths of HTTP ([`claim_http`]). The porter shakes hands with
+//! whoever comes, on the reactor: the first byte tells TLS from the rest, the first one inside tells HTTP,
+//! RTMP and RTMPE apart, and the path of an HTTP request tells RTMPT, in which the same begins anew. It
+//! hands a peer over, socket and all, to
 //! the element that it is for. All others are told why not.
 
 mod entry;
@@ -16,6 +18,7 @@ mod port;
 mod rtmp;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod visit;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};

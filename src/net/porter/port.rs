@@ -14,11 +14,15 @@ use mio::net::TcpListener;
 
 use super::{
     Claim, ClaimError,
-    entry::Entry,
+    entry::{Entry, Kind},
     greeting::{Greeting, GreetingTask},
+    tunnel::Tunnels,
 };
 use crate::{
-    net::reactor::{Handle, Io, Next, Reactor, Task},
+    net::{
+        reactor::{Handle, Io, Next, Reactor, Task},
+        stack::Stack,
+    },
     protocol::rtmp::{limits, session::ServerConfig},
 };
 
@@ -43,6 +47,7 @@ pub(super) struct Port {
     handle: Mutex<Option<Handle>>,
     /// Peers that have not said what they want, the longest first.
     greeting: Mutex<VecDeque<Weak<GreetingTask>>>,
+    pub(super) tunnels: Tunnels,
 }
 
 /// What the claims on a port ask for together.
@@ -87,6 +92,7 @@ impl Port {
                     listener: Mutex::new(Some((listener, false))),
                     handle: Mutex::new(None),
                     greeting: Mutex::default(),
+                    tunnels: Tunnels::default(),
                 });
                 ports.insert(address, Arc::downgrade(&port));
                 port
@@ -145,6 +151,12 @@ impl Port {
         entries.filter(|entry| wanted(entry)).cloned().collect()
     }
 
+    /// Whether anybody listens for RTMP.
+    pub(super) fn speaks_rtmp(&self) -> bool {
+        let claims = lock(&self.claims);
+        claims.entries.iter().any(|e| !matches!(e.kind, Kind::Http { .. }))
+    }
+
     pub(super) fn session(&self) -> ServerConfig {
         lock(&self.claims).session.unwrap_or_default()
     }
@@ -158,11 +170,16 @@ impl Port {
         lock(&self.claims).patience.unwrap_or_default()
     }
 
-    fn greet(self: &Arc<Self>, socket: mio::net::TcpStream, now: Instant) {
+    /// Greets what came through a tunnel.
+    pub(super) fn greet(self: &Arc<Self>, stack: Stack, secure: bool, now: Instant) {
+        self.begin(Greeting::within(self.clone(), stack, secure, now));
+    }
+
+    fn begin(&self, greeting: Greeting) {
         let Ok(reactor) = Reactor::global() else {
             return;
         };
-        let task = Arc::new(GreetingTask::new(Greeting::new(self.clone(), socket, now)));
+        let task = Arc::new(GreetingTask::new(greeting));
         let mut greeting = lock(&self.greeting);
         greeting.retain(|peer| peer.upgrade().is_some_and(|peer| peer.is_here()));
         // Who has been here the longest without a word makes room: a flood of silent peers must not
@@ -199,7 +216,8 @@ impl Task for Port {
             match listener.accept() {
                 Ok((socket, _)) => {
                     if let Some(port) = self.this.upgrade() {
-                        port.greet(socket, io.now);
+                        let greeting = Greeting::new(port.clone(), socket, io.now);
+                        port.begin(greeting);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -42,8 +42,11 @@ impl RtmpGreeting {
         first: &[u8],
         since: Instant,
     ) -> Result<Self, Gone> {
-        let seed = seed().map_err(|_| Gone)?;
-        let mut session = ServerSession::new(port.session(), since, seed);
+        let mut session = match stack.swf_key() {
+            // RTMPE has shaken hands, or does.
+            Some(_) => ServerSession::past_handshake(port.session(), since),
+            None => ServerSession::new(port.session(), since, seed()?),
+        };
         session.handle_input(first)?;
         Ok(Self {
             port,

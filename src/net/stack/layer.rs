@@ -3,7 +3,7 @@
 //! What lies between a connection and the session on it: RTMPE, a tunnel through HTTP, or the first
 //! in the second. Each is a filter over another [`Stack`] and knows nothing of what that is made of.
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use mio::{Registry, Token};
 
@@ -57,6 +57,11 @@ pub(super) trait Layer: Send {
     /// Whether the peer's end was cut off.
     fn truncated(&self) -> bool {
         self.lower().is_some_and(Stack::truncated)
+    }
+
+    /// The address at the other end.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.lower().and_then(Stack::peer_addr)
     }
 
     /// The key of SWF verification, where the handshake was done in here.

@@ -17,6 +17,7 @@
 //! What would block is known without a system call; see [`stream`](super::stream).
 
 mod connect;
+mod hosted;
 mod layer;
 mod proxy;
 mod sealed;
@@ -34,6 +35,7 @@ use std::{
 
 use bytes::Bytes;
 use connect::Connecting;
+use hosted::Hosted;
 use layer::Layer;
 use mio::{Registry, Token};
 use proxy::Proxy;
@@ -42,6 +44,8 @@ use tunnel::Tunnel;
 
 use super::{
     NetError, Stage,
+    bell::Bell,
+    meeting::Meeting,
     resolve::{Resolve, Resolver, literal},
     socks::SocksProxy,
     stream::{Ready, Stream},
@@ -176,6 +180,11 @@ impl Stack {
             deadline: None,
             timeout: Duration::ZERO,
         }
+    }
+
+    /// What comes and goes through `session`, which rings `bell`.
+    pub(super) fn hosted(session: Arc<Meeting>, bell: Bell) -> Self {
+        Self::over(Box::new(Hosted::new(session, bell)))
     }
 
     fn over(layer: Box<dyn Layer>) -> Self {
@@ -474,7 +483,10 @@ impl Stack {
     /// The address at the other end: the proxy's if there is one. `None` while there is no
     /// connection.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.stream()?.peer_addr().ok()
+        match &self.state {
+            State::Layer(layer) => layer.peer_addr(),
+            _ => self.stream()?.peer_addr().ok(),
+        }
     }
 
     /// Our own address.

@@ -47,6 +47,7 @@ pub(super) struct Tunnel {
 impl Tunnel {
     /// A tunnel to what `target` names.
     pub(super) fn new(mut target: Target, waker: Arc<Waker>, repeats: bool, now: Instant) -> Self {
+        target.tunnel = false;
         let authority = target.authority(false);
         let mut config = TunnelConfig {
             authority: authority.clone(),

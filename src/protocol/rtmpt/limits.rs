@@ -35,6 +35,10 @@ pub const REPLY: u64 = 64 << 20;
 /// and what gathered while it waited. Memory is taken as the bytes come.
 pub const REQUEST: usize = 16 << 20;
 
+/// Bytes that a server has taken from a client and nobody has read, at which it takes no further
+/// request: whoever is slow within slows the client down, as with a socket.
+pub const UNREAD: usize = 1 << 20;
+
 /// The same while the session is not known.
 pub const FOREIGN_REQUEST: usize = 1024;
 
@@ -45,6 +49,18 @@ pub const HOLD: Duration = Duration::from_millis(20);
 /// How long a session may be silent before the server takes it for gone. The slowest poll comes twice a
 /// second.
 pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// Sessions of one listening port. Each holds a few KiB and two descriptors.
+pub const SESSIONS: usize = 2048;
+
+/// How long a connection may be silent between two requests.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(60);
+
+/// How long a request may take to arrive, and more where it is large: see [`SLOWEST`].
+pub const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// Requests may come ahead of the answers on one connection, up to this many.
+pub const PIPELINED: usize = 16;
 
 /// Requests that may come before those they follow: a proxy may send a client's pipelined requests over
 /// several connections.

@@ -302,9 +302,13 @@ impl Exchange {
         POLLING_BYTES.get(self.step).copied().unwrap_or(1)
     }
 
-    /// Bytes of the session that came.
-    pub fn poll_received(&mut self) -> Option<Bytes> {
-        self.incoming.pop_front()
+    /// Bytes of the session that came, at most `room`.
+    pub fn poll_received(&mut self, room: usize) -> Option<Bytes> {
+        let front = self.incoming.front_mut().filter(|_| room > 0)?;
+        match front.len() > room {
+            true => Some(front.split_to(room)),
+            false => self.incoming.pop_front(),
+        }
     }
 
     /// Takes bytes of the session, as many as it holds; `false` if that are not all.

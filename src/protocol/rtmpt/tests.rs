@@ -473,7 +473,7 @@ fn numbers_are_checked() {
         exchange.take(now, Verb::Send, sequence, Bytes::from_static(data))
     };
     let heard = |exchange: &mut Exchange| -> Vec<u8> {
-        std::iter::from_fn(|| exchange.poll_received())
+        std::iter::from_fn(|| exchange.poll_received(usize::MAX))
             .flatten()
             .collect()
     };
@@ -607,7 +607,7 @@ fn a_live_stream_costs_little_and_lags_little() {
                     .unwrap();
             }
             got += if publishes {
-                std::iter::from_fn(|| exchange.poll_received())
+                std::iter::from_fn(|| exchange.poll_received(usize::MAX))
                     .map(|b| b.len())
                     .sum::<usize>()
             } else {
