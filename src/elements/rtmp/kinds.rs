@@ -21,7 +21,10 @@ pub enum Scheme {
     #[enum_value(name = "RTMP over TLS, port 443", nick = "rtmps")]
     Rtmps = 1,
     /// RTMPE over TCP.
-    #[enum_value(name = "RTMPE (RC4, no protection from forgery), port 1935", nick = "rtmpe")]
+    #[enum_value(
+        name = "RTMPE (RC4, no protection from forgery), port 1935",
+        nick = "rtmpe"
+    )]
     Rtmpe = 2,
     /// RTMP in HTTP requests.
     #[enum_value(name = "RTMP in HTTP requests, port 80", nick = "rtmpt")]
@@ -291,7 +294,10 @@ impl From<url::Scheme> for Scheme {
 pub enum RtmpeVersion {
     /// Type 6.
     #[default]
-    #[enum_value(name = "Type 6: signatures as they are, which every server takes", nick = "plain")]
+    #[enum_value(
+        name = "Type 6: signatures as they are, which every server takes",
+        nick = "plain"
+    )]
     Plain = 6,
     /// Type 8.
     #[enum_value(name = "Type 8: signatures under XTEA", nick = "xtea")]

@@ -63,7 +63,8 @@ mod src {
         fn constructed(&self) {
             self.parent_constructed();
             let obj = self.obj();
-            obj.upcast_ref::<RtmpSrc>().set_default_scheme(Scheme::Rtmpt);
+            obj.upcast_ref::<RtmpSrc>()
+                .set_default_scheme(Scheme::Rtmpt);
         }
     }
 
@@ -132,7 +133,8 @@ mod sink {
         fn constructed(&self) {
             self.parent_constructed();
             let obj = self.obj();
-            obj.upcast_ref::<RtmpSink>().set_default_scheme(Scheme::Rtmpt);
+            obj.upcast_ref::<RtmpSink>()
+                .set_default_scheme(Scheme::Rtmpt);
         }
     }
 

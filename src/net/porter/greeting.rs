@@ -175,7 +175,13 @@ impl Greeting {
         let patience = port.patience();
         Self {
             port,
-            stage: Stage::Speaking(stack, Place { secure, within: true }),
+            stage: Stage::Speaking(
+                stack,
+                Place {
+                    secure,
+                    within: true,
+                },
+            ),
             since: now,
             deadline: deadline(patience, now),
         }

@@ -154,7 +154,10 @@ impl Port {
     /// Whether anybody listens for RTMP.
     pub(super) fn speaks_rtmp(&self) -> bool {
         let claims = lock(&self.claims);
-        claims.entries.iter().any(|e| !matches!(e.kind, Kind::Http { .. }))
+        claims
+            .entries
+            .iter()
+            .any(|e| !matches!(e.kind, Kind::Http { .. }))
     }
 
     pub(super) fn session(&self) -> ServerConfig {

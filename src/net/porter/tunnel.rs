@@ -247,7 +247,8 @@ impl Carrier {
                     match session.answer(io.now, *sequence, io.token) {
                         Ok(Answer::Wait(until)) => return Some(until),
                         Ok(Answer::Body(body)) => {
-                            self.out.push(manner.head("200 OK", CONTENT_TYPE, body.len()));
+                            self.out
+                                .push(manner.head("200 OK", CONTENT_TYPE, body.len()));
                             self.out.push(body);
                         }
                         Err(refused) => {
@@ -380,7 +381,8 @@ impl Carrier {
 
     /// The last answer on this connection.
     fn refuse(&mut self, manner: Manner, status: u16, text: &str) {
-        self.asked.push_back(Asked::Ready(manner.refusal(status, text)));
+        self.asked
+            .push_back(Asked::Ready(manner.refusal(status, text)));
         self.last = true;
     }
 }
@@ -423,7 +425,9 @@ fn body_length(request: &Request) -> Result<u64, u16> {
     if request.field("transfer-encoding").is_some() {
         return Err(411);
     }
-    let mut lengths = request.fields().filter(|(name, _)| *name == "content-length");
+    let mut lengths = request
+        .fields()
+        .filter(|(name, _)| *name == "content-length");
     let (_, length) = lengths.next().ok_or(411u16)?;
     if lengths.any(|(_, other)| other != length) || !length.bytes().all(|b| b.is_ascii_digit()) {
         return Err(400);

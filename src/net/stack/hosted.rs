@@ -2,11 +2,7 @@
 
 //! The server's end of a tunnel, which reads and writes as a socket does.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::Instant,
-};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use mio::{Registry, Token};
 

@@ -44,7 +44,11 @@ pub(super) trait Layer: Send {
     fn shutdown(&mut self);
 
     /// Watches another poll, or `None`: none.
-    fn move_to(&mut self, to: Option<(&Registry, Token)>, from: Option<&Registry>) -> Result<(), NetError> {
+    fn move_to(
+        &mut self,
+        to: Option<(&Registry, Token)>,
+        from: Option<&Registry>,
+    ) -> Result<(), NetError> {
         let Some(lower) = self.lower_mut() else {
             return Ok(());
         };

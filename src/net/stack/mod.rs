@@ -21,9 +21,9 @@ mod hosted;
 mod layer;
 mod proxy;
 mod sealed;
-mod tunnel;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use std::{
     fmt, io,

@@ -195,7 +195,10 @@ impl Layer for Tunnel {
 
     fn deadline(&self) -> Option<Instant> {
         let lower = self.lower.as_ref().and_then(Stack::deadline);
-        let waits = self.lower.as_ref().is_none_or(|lower| lower.stage() == Stage::Stream);
+        let waits = self
+            .lower
+            .as_ref()
+            .is_none_or(|lower| lower.stage() == Stage::Stream);
         let client = waits.then(|| self.client.poll_timeout()).flatten();
         [lower, client, self.lost].into_iter().flatten().min()
     }

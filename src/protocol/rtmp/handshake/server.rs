@@ -7,10 +7,10 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::{
-    Answer, Form, HandshakeError, HandshakeInfo, Progress, VERSION,
+    Answer, Form, HandshakeError, HandshakeInfo, Progress, Scheme, VERSION,
     block::{BLOCK_LEN, Block, Filling, is_echo, new_block, time_ms, version},
     client::{agree, put_key},
-    crypt::{self, Cipher, KeyPair},
+    crypt::{self, Cipher, KEY_LEN, KeyPair},
     digest::{self, DIGEST_LEN, Side},
 };
 use crate::protocol::rtmp::transmit::Transmit;
@@ -210,13 +210,40 @@ fn encrypted_reply(
     let keys = KeyPair::new(seed, KEY);
     let cipher = agree(&keys, c1, found)?;
     let (scheme, theirs) = found.ok_or(HandshakeError::NoDigest)?;
-    let mut s1 = new_block(time, SERVER_VERSION, seed, S1);
-    put_key(&mut s1, scheme, keys.public());
-    let digest = Some(digest::seal(&mut s1, Side::Server, scheme));
+    let (s1, digest) = keyed_block(time, seed, scheme, keys.public());
+    let digest = Some(digest);
     let mut s2 = new_block(time_ms(c1), version(c1), seed, S2);
     digest::sign(&mut s2, Side::Server, &theirs, Some(asked));
     let info = info(c1, Form::Digest(scheme));
     Ok((Sent { info, s1, digest }, s2, cipher))
+}
+
+/// S1 with the digest where the client had its own, and the key where either scheme looks for it.
+///
+/// FFmpeg has the digest of C1 in the second scheme and, when it publishes, takes the key of S1 from where
+/// the first one has it, without a look at the digest (rtmpproto.c, `rtmp_handshake`). With a key in one
+/// place it would agree with no server that answers in its own scheme.
+fn keyed_block(
+    time: u32,
+    seed: &[u8; 32],
+    scheme: Scheme,
+    key: &[u8; KEY_LEN],
+) -> (Box<Block>, [u8; DIGEST_LEN]) {
+    let mut attempt = 0;
+    loop {
+        let mut s1 = new_block(time, SERVER_VERSION, seed, S1 + 16 * attempt);
+        Scheme::ALL.iter().for_each(|s| put_key(&mut s1, *s, key));
+        put_key(&mut s1, scheme, key);
+        let digest = digest::seal(&mut s1, Side::Server, scheme);
+        attempt += 1;
+        // One time in four the digest lies on the second key, or on the bytes that point at it.
+        let both = Scheme::ALL
+            .iter()
+            .all(|s| s1[s.key_offset(&s1)..].starts_with(key));
+        if both || attempt == ATTEMPTS {
+            return (s1, digest);
+        }
+    }
 }
 
 fn info(c1: &Block, form: Form) -> HandshakeInfo {
@@ -232,7 +259,10 @@ fn info(c1: &Block, form: Form) -> HandshakeInfo {
 /// Flash Media Server of that name.
 const SERVER_VERSION: [u8; 4] = [4, 5, 0, 1];
 
-/// Labels of the random bytes.
+/// Blocks made until the key fits in twice; the last one has it where the client's scheme does.
+const ATTEMPTS: u8 = 15;
+
+/// Labels of the random bytes. S1 takes every sixteenth behind its own.
 const S1: u8 = 3;
 const S2: u8 = 4;
 const KEY: u8 = 6;

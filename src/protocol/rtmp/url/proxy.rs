@@ -23,7 +23,11 @@ impl HttpProxy {
     /// The value of `Proxy-Authorization` (RFC 7617), if there is a name.
     pub fn authorization(&self) -> Option<String> {
         let password = self.password.as_ref().map(Secret::reveal);
-        let credentials = format!("{}:{}", self.username.as_ref()?, password.unwrap_or_default());
+        let credentials = format!(
+            "{}:{}",
+            self.username.as_ref()?,
+            password.unwrap_or_default()
+        );
         Some(format!("Basic {}", STANDARD.encode(credentials)))
     }
 
@@ -99,7 +103,15 @@ mod tests {
             assert_eq!(proxy.authorization().as_deref(), authorization);
             assert!(!format!("{proxy} {proxy:?}").contains("sesame"));
         }
-        for text in ["", "socks://x", "host:0", "a b", "user@", "host:99999", "x\r\ny"] {
+        for text in [
+            "",
+            "socks://x",
+            "host:0",
+            "a b",
+            "user@",
+            "host:99999",
+            "x\r\ny",
+        ] {
             assert!(text.parse::<HttpProxy>().is_err(), "{text:?}");
         }
         let proxy: HttpProxy = "joe:pw@p:1".parse().unwrap();

@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::protocol::rtmp::{
-    handshake::{Answer, ClientHandshake, HandshakeError, Scheme, ServerHandshake, Style},
+    handshake::{
+        Answer, ClientHandshake, Form, HandshakeError, Scheme, ServerHandshake, Style, block::Block,
+    },
     transmit::Transmit,
 };
 
@@ -273,4 +275,26 @@ fn nothing_secret_is_shown() {
     let client = client(Version::Plain, Scheme::Second, 1, &mut out);
     let text = format!("{client:?}");
     assert!(text.len() < 300 && !text.contains('['), "{text}");
+}
+
+/// FFmpeg's publisher takes the key of S1 by the first scheme, whatever the digest's is.
+#[test]
+fn a_server_has_its_key_in_both_places() {
+    for seed in 0..100 {
+        for scheme in Scheme::ALL {
+            let mut out = Transmit::default();
+            let mut client = client(Version::Plain, scheme, seed, &mut out);
+            let mut server = Rtmpe::server(ServerHandshake::encrypted(0, [seed; 32]));
+            let hello = drain(&mut out);
+            feed(&mut server, &hello, 9000, &mut out);
+            let reply = drain(&mut out);
+            let s1 = Block::try_from(&reply[1..=BLOCK_LEN]).unwrap();
+            let [first, second] = Scheme::ALL.map(|scheme| scheme.key_offset(&s1));
+            assert_eq!(s1[first..first + KEY_LEN], s1[second..second + KEY_LEN]);
+            assert_ne!(first, second);
+            feed(&mut client, &reply, 9000, &mut out);
+            assert_eq!(client.info().unwrap().form, Form::Digest(scheme));
+            assert_eq!(client.info().unwrap().answer, Some(Answer::Signed));
+        }
+    }
 }
