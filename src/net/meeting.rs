@@ -178,6 +178,12 @@ impl Meeting {
         true
     }
 
+    /// Whether all that was written is in an answer, or nobody asks for it any more.
+    pub(super) fn is_drained(&self) -> bool {
+        let inner = self.lock();
+        inner.exchange.is_drained() || inner.exchange.is_closed()
+    }
+
     /// The stack has nothing more to say.
     pub(super) fn end(&self) {
         let mut inner = self.lock();

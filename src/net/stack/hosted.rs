@@ -61,21 +61,21 @@ impl Layer for Hosted {
         })
     }
 
-    /// What the session holds is as good as gone: it has a limit of its own, as a socket's buffer has.
+    /// What the session holds has not gone: unlike a kernel, it is not there any more when we are not.
     fn write(&mut self, transmit: &mut Transmit) -> Result<Write, NetError> {
         if !self.session.write(Instant::now(), transmit) {
             return Err(NetError::Closed {
                 stage: Stage::Stream,
             });
         }
-        Ok(match transmit.is_empty() {
+        Ok(match transmit.is_empty() && self.session.is_drained() {
             true => Write::Drained,
             false => Write::Blocked,
         })
     }
 
     fn wants_write(&self) -> bool {
-        false
+        !self.session.is_drained()
     }
 
     fn shutdown(&mut self) {
