@@ -157,7 +157,7 @@ struct State {
     /// The stream was cut: the next connection begins with headers and a key frame.
     cut: bool,
     /// Figures of the connection that was.
-    ended: Option<(LinkStats, Option<Duration>)>,
+    ended: Option<(LinkStats, Option<Duration>, Option<TunnelStats>)>,
 }
 
 /// Watches a server that has been sent more than it takes.
@@ -324,8 +324,8 @@ impl Publisher {
             waits: state.retry_at.is_some(),
             ..PublisherStats::default()
         };
-        if let Some((link, connect_time)) = state.ended {
-            (stats.link, stats.connect_time) = (link, connect_time);
+        if let Some(ended) = state.ended {
+            (stats.link, stats.connect_time, stats.tunnel) = ended;
         }
         if let Some(connection) = &mut state.connection {
             stats.link = connection.stats();
@@ -577,7 +577,11 @@ impl State {
 
     fn let_go(&mut self) -> Option<Connection> {
         let connection = self.connection.take()?;
-        self.ended = Some((connection.stats(), connection.connect_time()));
+        self.ended = Some((
+            connection.stats(),
+            connection.connect_time(),
+            connection.tunnel_stats(),
+        ));
         Some(connection)
     }
 }

@@ -67,6 +67,11 @@ impl Settings {
                 ));
             }
         };
+        if socks.is_some() && http_proxy.is_some() {
+            return Err(Failure::settings(
+                "There cannot be a socks-proxy and an http-proxy; unset one of them.",
+            ));
+        }
         let scheme = url::Scheme::from(*self.scheme);
         Ok(Target {
             tls: scheme.is_tls().then(|| self.client_tls(Some(element))),

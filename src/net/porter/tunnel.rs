@@ -115,6 +115,8 @@ pub(super) struct Carrier {
     known: bool,
     /// No further request is taken.
     last: bool,
+    /// Nobody reads the answers any more.
+    deaf: bool,
 }
 
 struct Arriving {
@@ -158,6 +160,7 @@ impl Carrier {
             since: now,
             known: false,
             last: false,
+            deaf: false,
         }
     }
 
@@ -173,7 +176,7 @@ impl Carrier {
     ) -> Result<(Option<Box<Self>>, Outcome), Gone> {
         loop {
             let waits = self.answer(io);
-            if self.stack.write(&mut self.out)? == Write::Drained && self.is_finished() {
+            if self.write() == Write::Drained && self.is_finished() {
                 let outcome = Outcome::Leaves(Box::new(self.stack), self.out);
                 return Ok((None, outcome));
             }
@@ -191,6 +194,19 @@ impl Carrier {
             }
             return Ok((Some(self), Outcome::Waits(until)));
         }
+    }
+
+    /// Writes the answers. librtmp, when it publishes, reads none and leaves with a reset; what it has
+    /// said before is to be heard all the same.
+    fn write(&mut self) -> Write {
+        if !self.deaf {
+            match self.stack.write(&mut self.out) {
+                Ok(written) => return written,
+                Err(_) => self.deaf = true,
+            }
+        }
+        self.out.advance(self.out.len());
+        Write::Drained
     }
 
     fn is_finished(&self) -> bool {

@@ -78,7 +78,7 @@ pub struct Target {
     pub rtmpe: Option<crypt::Version>,
     /// A SOCKS proxy to go through.
     pub socks: Option<SocksProxy>,
-    /// An HTTP proxy to go through. Not together with the other.
+    /// An HTTP proxy to go through; not where there is the other.
     pub http_proxy: Option<HttpProxy>,
     /// Connects there, to what was found under the name before.
     pub address: Option<SocketAddr>,

@@ -24,12 +24,7 @@ impl Proxy {
     /// Asks the proxy that `target` names, if it names one.
     pub(super) fn new(target: &Target) -> Result<Option<Self>, NetError> {
         let (request, reply) = match (&target.socks, &target.http_proxy) {
-            (Some(_), Some(_)) => {
-                return Err(NetError::settings(
-                    "there cannot be a SOCKS proxy and an HTTP proxy; unset one of them",
-                ));
-            }
-            (Some(_), None) => (
+            (Some(_), _) => (
                 socks::request(&target.host, target.port)?,
                 Awaited::Socks([0; socks::REPLY_LEN], 0),
             ),

@@ -277,9 +277,15 @@ impl TunnelClient {
                 self.waiting = None;
             }
             Stage::Closed => self.waiting = None,
-            // What was lost has nobody who misses it.
-            Stage::Running if self.closing.is_some() => self.waiting = None,
-            Stage::Running if !self.config.repeats => return Err(TunnelError::LostReply),
+            // The server is told of the end all the same.
+            Stage::Running if !self.config.repeats => {
+                self.waiting = None;
+                self.pending = Transmit::default();
+                self.since = None;
+                if self.closing.is_none() {
+                    return Err(TunnelError::LostReply);
+                }
+            }
             Stage::Open | Stage::Running | Stage::Closing => {
                 waiting.repeats += 1;
                 if waiting.repeats > limits::REPEATS {

@@ -251,6 +251,10 @@ impl Exchange {
     /// When the request whose turn it is gets its answer.
     fn due(&self) -> Instant {
         let (asked, spoke) = self.asked.unwrap_or((self.seen, true));
+        // Who asks again without waiting for the answer gets it at once.
+        if self.next.is_some_and(|next| next > self.answering + 1) {
+            return asked;
+        }
         if self.closed || self.ended || self.answers < limits::WARM_UP {
             return match self.since {
                 None if !spoke && !self.closed && !self.ended => asked + limits::HOLD,
