@@ -366,7 +366,7 @@ const NO_LOCATION: &[(&str, gst::URIError)] = &[
         gst::URIError::UnsupportedProtocol,
     ),
     (
-        "rtmpt://127.0.0.1/live/one",
+        "rtmfp://127.0.0.1/live/one",
         gst::URIError::UnsupportedProtocol,
     ),
     ("rtmp:///live/one", gst::URIError::BadUri),

@@ -70,7 +70,7 @@ fn a_server_that_is_none_is_an_error() {
 fn what_cannot_start_is_one_error() {
     for player in [
         Player::new("rtmp://127.0.0.1:0/live/x"),
-        Player::new("rtmpt://127.0.0.1/live/x"),
+        Player::new("rtmfp://127.0.0.1/live/x"),
         Player::new("rtmp://127.0.0.1/live/x").set("extra-connect-args", "Q:1"),
         Player::new("rtmps://127.0.0.1/live/x").set("mode", Mode::Listener),
     ] {

@@ -13,8 +13,7 @@ use gio::TlsCertificateFlags;
 
 use super::kinds::{
     Authmod, Burst, Handshake, Live, Mode, QueuePolicy, Reconnect, RecoverPolicy, RtmpeVersion,
-    Scheme,
-    StopCommands, Takeover, UrlSplit,
+    Scheme, StopCommands, Takeover, UrlSplit,
 };
 use crate::protocol::rtmp::url::{HttpProxy, Secret};
 

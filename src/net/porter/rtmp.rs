@@ -19,7 +19,7 @@ use crate::{
     },
     protocol::rtmp::{
         amf::Object,
-        session::{ServerEvent, ServerSession},
+        session::{ServerConfig, ServerEvent, ServerSession},
     },
 };
 
@@ -43,8 +43,16 @@ impl RtmpGreeting {
         since: Instant,
     ) -> Result<Self, Gone> {
         let mut session = match stack.swf_key() {
-            // RTMPE has shaken hands, or does.
-            Some(_) => ServerSession::past_handshake(port.session(), since),
+            // RTMPE has shaken hands, or does. Chunks stay as small as they begin until somebody plays:
+            // FFmpeg repeats the size to whom it publishes to, encrypts the message where it lies and
+            // then reads the size from there (rtmpproto.c, `handle_chunk_size`).
+            Some(_) => {
+                let config = ServerConfig {
+                    chunk_size: 128,
+                    ..port.session()
+                };
+                ServerSession::past_handshake(config, since)
+            }
             None => ServerSession::new(port.session(), since, seed()?),
         };
         session.handle_input(first)?;

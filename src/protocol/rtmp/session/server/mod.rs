@@ -175,12 +175,7 @@ impl ServerSession {
     }
 
     /// The same where the handshake is somebody else's: RTMPE shakes hands below the session.
-    ///
-    /// Chunks stay as small as they begin until [`set_chunk_size`](Self::set_chunk_size), which is for
-    /// players: FFmpeg repeats the message to whom it publishes to, encrypts it where it lies and then
-    /// reads the size from there (rtmpproto.c, `handle_chunk_size`).
-    pub fn past_handshake(mut config: ServerConfig, now: Instant) -> Self {
-        config.chunk_size = 128;
+    pub fn past_handshake(config: ServerConfig, now: Instant) -> Self {
         Self {
             handshake: None,
             ..Self::new(config, now, [0; 32])
