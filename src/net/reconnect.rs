@@ -5,7 +5,10 @@
 use std::time::{Duration, Instant};
 
 use super::{NetError, connection::ConnectionError};
-use crate::protocol::rtmp::session::{Refusal, SessionError, Stage, Status};
+use crate::protocol::{
+    rtmp::session::{Refusal, SessionError, Stage, Status},
+    rtmpt::TunnelError,
+};
 
 /// A stream that ran for this long was well: what comes after it is another failure, not the same again.
 const WELL: Duration = Duration::from_secs(10);
@@ -110,6 +113,15 @@ impl Cause {
             NetError::Unreachable { .. } | NetError::Timeout { .. } => Self::Unreachable,
             NetError::Tls { flags, .. } if flags.is_empty() => Self::Tls,
             NetError::Closed { .. } | NetError::Io { .. } => Self::Lost,
+            NetError::Tunnel(error) => match error {
+                TunnelError::Forgotten(_) | TunnelError::LostReply | TunnelError::Unstable(_) => {
+                    Self::Lost
+                }
+                TunnelError::Timeout(_) => Self::Stalled,
+                TunnelError::ProxyAuthentication => Self::Permanent,
+                _ => Self::Handshake,
+            },
+            NetError::Rtmpe(_) => Self::Handshake,
             _ => Self::Permanent,
         }
     }
