@@ -7,13 +7,16 @@ use std::path::PathBuf;
 use crate::sections::SECTIONS;
 
 pub(crate) const USAGE: &str = "\
-cargo bench --bench onair -- [SECTION...] [--quick] [--rounds N] [--only TEXTS] [--out FILE]
+cargo bench --bench onair -- [SECTION...] [--quick] [--rounds N] [--only TEXTS]
+    [--clients COUNTS] [--out FILE]
 
   SECTION      publish play first-buffer many tls states webm players (all of them when none is named)
   --quick      a third of the data, one round, shorter windows: for a look, not for the README
   --rounds N   interleaved rounds, 3 unless told
   --only TEXTS only rows whose name contains one of TEXTS, which are parted by commas; ratios to
                rows left out are left out too. Ours are called (ours).
+  --clients N,N
+               only these numbers of clients, of 100 500 1000 2000 5000, and 200 for TLS (webm)
   --out FILE   write the Markdown there as well";
 
 /// What the caller asked for.
@@ -23,6 +26,8 @@ pub(crate) struct Args {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
     pub(crate) only: Vec<String>,
+    /// Of `webm`, how many clients; empty for all there are.
+    pub(crate) clients: Vec<usize>,
     pub(crate) out: Option<PathBuf>,
 }
 
@@ -34,6 +39,7 @@ impl Args {
             quick: false,
             rounds: 0,
             only: Vec::new(),
+            clients: Vec::new(),
             out: None,
         };
         let mut raw = raw.into_iter();
@@ -48,6 +54,14 @@ impl Args {
                     args.rounds = value()?.parse().map_err(|_| "--rounds wants a number")?;
                 }
                 "--only" => args.only.extend(value()?.split(',').map(str::to_owned)),
+                "--clients" => {
+                    let counts = value()?
+                        .split(',')
+                        .map(str::parse)
+                        .collect::<Result<_, _>>();
+                    args.clients =
+                        counts.map_err(|_| "--clients wants numbers, parted by commas")?;
+                }
                 "--out" => args.out = Some(value()?.into()),
                 section if SECTIONS.contains(&section) => args.sections.push(section.to_owned()),
                 other => return Err(format!("unknown argument {other}")),
@@ -60,5 +74,10 @@ impl Args {
             args.rounds = if args.quick { 1 } else { 3 };
         }
         Ok(Some(args))
+    }
+
+    /// Whether a table is to have this number of clients.
+    pub(crate) fn wants_clients(&self, count: usize) -> bool {
+        self.clients.is_empty() || self.clients.contains(&count)
     }
 }

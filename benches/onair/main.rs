@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo bench --bench onair -- [publish play first-buffer many tls states webm players]
-//!     [--quick] [--rounds N] [--only TEXTS] [--out FILE]
+//!     [--quick] [--rounds N] [--only TEXTS] [--clients COUNTS] [--out FILE]
 //! ```
 //!
 //! Every client is a process of its own and is charged by `wait4` (user and system time). The peer
