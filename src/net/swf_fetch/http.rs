@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The HTTP that a GET needs (RFC 9110, RFC 9112), without I/O.
+//! The URL of a file, where redirects lead, and the file in the answer, without I/O.
 
 use std::fmt;
 
-use crate::{net::NetError, protocol::rtmp::limits};
+use crate::{
+    net::NetError,
+    protocol::http::reply::{Body, Framing, Part, ReplyError},
+};
 
 /// An absolute `http` or `https` URL, split.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,95 +123,16 @@ impl HttpUrl {
     }
 }
 
-/// What matters of a response head.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    /// Set for a redirect only.
-    pub(super) location: Option<String>,
-    pub(super) framing: Framing,
-}
-
-/// How the end of the body is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    Length(u64),
-    Chunked,
-    Close,
-}
-
-impl Head {
-    /// Takes a complete head off the front of `raw`; `None` while it is incomplete.
-    pub(super) fn take(raw: &mut Vec<u8>) -> Result<Option<Self>, NetError> {
-        let mut headers = [httparse::EMPTY_HEADER; limits::HTTP_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let len = match response.parse(raw) {
-            Ok(httparse::Status::Complete(len)) => len,
-            Ok(httparse::Status::Partial) if raw.len() <= limits::HTTP_HEAD => return Ok(None),
-            Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-                return Err(NetError::http(
-                    "the HTTP server's response head is too long",
-                ));
-            }
-            Err(error) => {
-                return Err(NetError::http(format!(
-                    "the server does not speak HTTP: {error}"
-                )));
-            }
-        };
-        let status = response.code.unwrap_or_default();
-        let mut location = None;
-        let mut framing = Framing::Close;
-        for header in response.headers.iter() {
-            let value = String::from_utf8_lossy(header.value);
-            let value = value.trim();
-            if header.name.eq_ignore_ascii_case("location") {
-                location = Some(value.to_owned());
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                if !value.eq_ignore_ascii_case("chunked") {
-                    return Err(NetError::http(format!(
-                        "transfer coding {value:?} is not known"
-                    )));
-                }
-                framing = Framing::Chunked;
-            } else if header.name.eq_ignore_ascii_case("content-encoding")
-                && !value.eq_ignore_ascii_case("identity")
-            {
-                return Err(NetError::http(format!(
-                    "the HTTP server encodes the file as {value:?} without being asked"
-                )));
-            } else if header.name.eq_ignore_ascii_case("content-length")
-                && framing != Framing::Chunked
-            {
-                let length = value.parse().map_err(|_| {
-                    NetError::http(format!("the HTTP server sent the length {value:?}"))
-                })?;
-                framing = Framing::Length(length);
-            }
-        }
-        let redirects = matches!(status, 301 | 302 | 303 | 307 | 308);
-        raw.drain(..len);
-        Ok(Some(Self {
-            status,
-            location: location.filter(|_| redirects),
-            framing,
-        }))
-    }
-}
-
-/// A body on its way in.
+/// The file that a response brings.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct File {
     framing: Framing,
-    /// Bytes of the current chunk still to come, with its line break.
-    chunk: u64,
-    file: Vec<u8>,
+    body: Body,
+    bytes: Vec<u8>,
     cap: usize,
 }
 
-const LINE_BREAK: u64 = 2;
-
-impl Body {
+impl File {
     pub(super) fn new(framing: Framing, cap: usize) -> Result<Self, NetError> {
         if let Framing::Length(length) = framing
             && length > cap as u64
@@ -217,95 +141,43 @@ impl Body {
         }
         Ok(Self {
             framing,
-            chunk: 0,
-            file: Vec::new(),
+            body: Body::new(framing),
+            bytes: Vec::new(),
             cap,
         })
     }
 
-    /// Takes bytes from the front of `raw`; `true` once the body is complete.
-    pub(super) fn take(&mut self, raw: &mut Vec<u8>) -> Result<bool, NetError> {
-        match self.framing {
-            Framing::Close => {
-                self.append(raw)?;
-                raw.clear();
-                Ok(false)
+    /// Takes what has come; `true` once the file is complete.
+    pub(super) fn take(&mut self, mut input: &[u8]) -> Result<bool, NetError> {
+        loop {
+            match self.body.take(&mut input).map_err(broken)? {
+                Part::Data(data) if data.len() <= self.cap - self.bytes.len() => {
+                    self.bytes.extend_from_slice(data);
+                }
+                Part::Data(_) => return Err(too_large(self.cap)),
+                Part::More => return Ok(false),
+                Part::End => return Ok(true),
             }
-            Framing::Length(length) => {
-                let missing = length.saturating_sub(self.file.len() as u64);
-                let n = raw
-                    .len()
-                    .min(usize::try_from(missing).unwrap_or(usize::MAX));
-                self.append(&raw[..n])?;
-                raw.drain(..n);
-                Ok(self.file.len() as u64 == length)
-            }
-            Framing::Chunked => self.take_chunks(raw),
         }
-    }
-
-    fn take_chunks(&mut self, raw: &mut Vec<u8>) -> Result<bool, NetError> {
-        let mut at = 0;
-        let complete = loop {
-            let rest = &raw[at..];
-            if self.chunk > LINE_BREAK {
-                let n = rest
-                    .len()
-                    .min(usize::try_from(self.chunk - LINE_BREAK).unwrap_or(usize::MAX));
-                if n == 0 {
-                    break false;
-                }
-                self.append(&rest[..n])?;
-                self.chunk -= n as u64;
-                at += n;
-            } else if self.chunk > 0 {
-                // One byte a time, because the line break may come in halves.
-                match (self.chunk, rest.first()) {
-                    (_, None) => break false,
-                    (LINE_BREAK, Some(b'\r')) | (1, Some(b'\n')) => {}
-                    _ => return Err(bad_chunk()),
-                }
-                self.chunk -= 1;
-                at += 1;
-            } else {
-                match httparse::parse_chunk_size(rest) {
-                    Ok(httparse::Status::Complete((_, 0))) => break true,
-                    Ok(httparse::Status::Complete((n, size))) if size <= self.cap as u64 => {
-                        self.chunk = size + LINE_BREAK;
-                        at += n;
-                    }
-                    Ok(httparse::Status::Complete(_)) => return Err(too_large(self.cap)),
-                    // Nothing useful follows a chunk's size that long.
-                    Ok(httparse::Status::Partial) if rest.len() < 1024 => break false,
-                    Ok(httparse::Status::Partial) | Err(_) => return Err(bad_chunk()),
-                }
-            }
-        };
-        raw.drain(..at);
-        Ok(complete)
     }
 
     /// What the end of the connection means.
     pub(super) fn ended(self, truncated: bool) -> Result<Vec<u8>, NetError> {
         if self.framing == Framing::Close && !truncated {
-            return Ok(self.file);
+            return Ok(self.bytes);
         }
         Err(NetError::http(
             "the HTTP server closed the connection before the file was complete",
         ))
     }
 
-    pub(super) fn into_file(self) -> Vec<u8> {
-        self.file
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
+}
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), NetError> {
-        if bytes.len() > self.cap - self.file.len() {
-            return Err(too_large(self.cap));
-        }
-        self.file.extend_from_slice(bytes);
-        Ok(())
-    }
+pub(super) fn broken(error: ReplyError) -> NetError {
+    NetError::http(error.to_string())
 }
 
 fn too_large(cap: usize) -> NetError {
@@ -314,14 +186,8 @@ fn too_large(cap: usize) -> NetError {
     ))
 }
 
-fn bad_chunk() -> NetError {
-    NetError::http("the HTTP server's chunks are malformed")
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn url(url: &str) -> HttpUrl {
@@ -394,86 +260,36 @@ mod tests {
     }
 
     #[test]
-    fn heads() {
-        let take = |text: &str| Head::take(&mut text.as_bytes().to_vec());
-        let head = take("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc")
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            head,
-            Head {
-                status: 200,
-                location: None,
-                framing: Framing::Length(3)
-            }
-        );
-        let head = take("HTTP/1.0 302 Found\r\nLocation: /x\r\n\r\n")
-            .unwrap()
-            .unwrap();
-        assert_eq!(head.location.as_deref(), Some("/x"));
-        assert!(take("HTTP/1.1 200").unwrap().is_none());
-        for bad in [
-            "\x03RTMP, perhaps",
-            "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
-            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n",
-        ] {
-            assert!(matches!(take(bad), Err(NetError::Http { .. })), "{bad}");
-        }
-        let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(limits::HTTP_HEAD));
-        assert!(take(&endless).is_err());
-        let many = format!(
-            "HTTP/1.1 200 OK\r\n{}\r\n",
-            "a: b\r\n".repeat(limits::HTTP_HEADERS + 1)
-        );
-        assert!(take(&many).is_err());
-    }
-
-    #[test]
     fn the_cap_holds_whatever_is_claimed() {
-        assert!(Body::new(Framing::Length(u64::MAX), 10).is_err());
-        let mut body = Body::new(Framing::Close, 10).unwrap();
-        assert!(body.take(&mut vec![0; 11]).is_err());
+        assert!(File::new(Framing::Length(u64::MAX), 10).is_err());
+        let mut file = File::new(Framing::Close, 10).unwrap();
+        assert!(file.take(&[0; 11]).is_err());
         for chunks in [
-            "ffffffffffffffff\r\n",
+            "ffffffffffffffff\r\naaaaaaaaaaa",
             "6\r\naaaaaa\r\n5\r\nbbbbb\r\n",
             "zz\r\n",
             "1\r\nab\r\n",
         ] {
-            let mut body = Body::new(Framing::Chunked, 10).unwrap();
-            assert!(
-                body.take(&mut chunks.as_bytes().to_vec()).is_err(),
-                "{chunks}"
-            );
+            let mut file = File::new(Framing::Chunked, 10).unwrap();
+            assert!(file.take(chunks.as_bytes()).is_err(), "{chunks}");
         }
-        let mut body = Body::new(Framing::Chunked, 10).unwrap();
-        assert!(body.take(&mut vec![b'0'; 5000]).is_err());
+        let mut file = File::new(Framing::Chunked, 10).unwrap();
+        assert!(file.take(&[b'0'; 5000]).is_err());
     }
 
-    proptest! {
-        #[test]
-        fn any_split_gives_the_same_file(
-            file in proptest::collection::vec(any::<u8>(), 1..200),
-            size in 1..50usize,
-            split in 1..40usize,
-        ) {
-            let mut wire = Vec::new();
-            for chunk in file.chunks(size) {
-                wire.extend(format!("{:x}\r\n", chunk.len()).bytes());
-                wire.extend(chunk);
-                wire.extend(b"\r\n");
-            }
-            wire.extend(b"0\r\n\r\n");
-            let mut body = Body::new(Framing::Chunked, 1000).unwrap();
-            let mut raw = Vec::new();
-            let mut complete = false;
-            for part in wire.chunks(split) {
-                prop_assert!(!complete || part.len() <= 4);
-                raw.extend(part);
-                complete = complete || body.take(&mut raw).unwrap();
-            }
-            prop_assert!(complete);
-            prop_assert_eq!(body.into_file(), file);
-        }
+    #[test]
+    fn the_end_is_told_from_a_break() {
+        let ended = |framing, wire: &[u8], truncated| {
+            let mut file = File::new(framing, 10).unwrap();
+            assert!(!file.take(wire).unwrap());
+            file.ended(truncated)
+        };
+        assert_eq!(ended(Framing::Close, b"abc", false).unwrap(), b"abc");
+        assert!(ended(Framing::Close, b"abc", true).is_err());
+        assert!(ended(Framing::Length(4), b"abc", false).is_err());
+        assert!(ended(Framing::Chunked, b"3\r\nabc\r\n", false).is_err());
+        let mut file = File::new(Framing::Chunked, 10).unwrap();
+        assert!(file.take(b"3\r\nabc\r\n0\r\n\r\n").unwrap());
+        assert_eq!(file.into_bytes(), b"abc");
     }
 }

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Body, Head, HttpUrl};
+use http::{File, HttpUrl, broken};
 use mio::{Events, Poll, Token, Waker};
 
 use super::{
@@ -22,7 +22,10 @@ use super::{
     stack::{Establish, Read, Stack, Target, Write},
     tls::ClientTls,
 };
-use crate::protocol::rtmp::{limits, transmit::Transmit};
+use crate::protocol::{
+    http::reply::Reply,
+    rtmp::{limits, transmit::Transmit},
+};
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -108,9 +111,9 @@ impl<'a> Fetch<'a> {
             self.wait(&mut stack, Stage::Stream)?;
         }
         let mut raw = Vec::new();
-        let head = loop {
-            if let Some(head) = Head::take(&mut raw)? {
-                break head;
+        let (reply, length) = loop {
+            if let Some(found) = Reply::parse(&raw).map_err(broken)? {
+                break found;
             }
             if !self.more(&mut stack, &mut raw)? {
                 return Err(NetError::http(format!(
@@ -118,22 +121,24 @@ impl<'a> Fetch<'a> {
                 )));
             }
         };
-        if let Some(location) = head.location {
+        raw.drain(..length);
+        let status = reply.status;
+        if let (301 | 302 | 303 | 307 | 308, Some(location)) = (status, reply.location) {
             return Ok(Answer::Elsewhere(location));
         }
-        if head.status != 200 {
-            let status = head.status;
+        if status != 200 {
             return Err(NetError::http(format!(
                 "{url}: the server answered with status {status}"
             )));
         }
-        let mut body = Body::new(head.framing, cap)?;
-        while !body.take(&mut raw)? {
+        let mut file = File::new(reply.framing, cap)?;
+        while !file.take(&raw)? {
+            raw.clear();
             if !self.more(&mut stack, &mut raw)? {
-                return body.ended(stack.truncated()).map(Answer::File);
+                return file.ended(stack.truncated()).map(Answer::File);
             }
         }
-        Ok(Answer::File(body.into_file()))
+        Ok(Answer::File(file.into_bytes()))
     }
 
     /// Waits for bytes and appends them; `false` when the peer sends no more.

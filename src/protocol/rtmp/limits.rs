@@ -90,13 +90,6 @@ pub const GREETING_PEERS: usize = 256;
 /// some 100 KB, the largest seen a few MB; the file stays in memory until it is hashed.
 pub const SWF_FETCH: usize = 16 << 20;
 
-/// Bytes of an HTTP response head: what common servers and clients allow (nginx 8 KiB for one
-/// header, curl 300 KiB in all); those of CDNs are 1 to 2 KiB.
-pub const HTTP_HEAD: usize = 32 << 10;
-
-/// Headers in an HTTP response: CDNs send 20 to 30.
-pub const HTTP_HEADERS: usize = 96;
-
 /// Redirects to follow on the way to a SWF file: host, scheme and path may each change once.
 pub const HTTP_REDIRECTS: usize = 3;
 
