@@ -106,6 +106,16 @@ fn other_methods_and_paths_are_told() {
         (post.status, post.field("allow")),
         (405, Some("GET, HEAD, OPTIONS"))
     );
+    // The head says how long the reason would be, and no reason follows.
+    for (line, status) in [
+        ("HEAD /dead HTTP/1.1", 404),
+        ("HEAD /live HTTP/1.1\r\nRange: bytes=-1", 416),
+    ] {
+        let head = ask(line);
+        assert_eq!(head.status, status, "{line}");
+        assert_ne!(head.field("content-length"), Some("0"));
+        assert_eq!(head.body().0, b"", "{line}");
+    }
     let nothing = ask("GET /dead HTTP/1.1");
     assert_eq!(nothing.status, 404);
     assert!(nothing.text().contains("no stream of this name"));

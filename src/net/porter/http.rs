@@ -24,7 +24,7 @@ use crate::{
         stack::{Read, Stack},
     },
     protocol::{
-        http::{Head, Method, Request, RequestError, Version, simple},
+        http::{Head, Method, Request, RequestError, Sentence, Version},
         rtmp::transmit::Transmit,
     },
 };
@@ -52,8 +52,8 @@ pub enum Answer {
 impl Answer {
     /// For who asks at the moment at which the stream goes.
     pub fn gone(request: &Request) -> Self {
-        let text = "The stream is over; it may come back.";
-        Self::Reply(simple(request.version, 503, text, SystemTime::now()))
+        let sentence = Sentence::new(503, "The stream is over; it may come back.");
+        Self::Reply(sentence.answer(request, SystemTime::now()))
     }
 }
 
@@ -169,7 +169,7 @@ impl HttpGreeting {
             }
             Err(error) => {
                 let text = format!("Bad request: {error}.");
-                simple(Version::Http11, error.status(), &text, SystemTime::now())
+                Sentence::new(error.status(), text).response(Version::Http11, SystemTime::now())
             }
         };
         let mut transmit = Transmit::default();
@@ -190,7 +190,7 @@ impl HttpGreeting {
             return serve(request, peer);
         }
         let reply = |status, text: &str| {
-            Answer::Reply(simple(request.version, status, text, SystemTime::now()))
+            Answer::Reply(Sentence::new(status, text).answer(request, SystemTime::now()))
         };
         if serves(true).is_some() {
             return reply(403, "This is served over https only.");

@@ -15,7 +15,7 @@ use crate::{
         testing::{Driver, PATIENCE, Pki},
     },
     protocol::{
-        http::{Request, Version, simple},
+        http::{Request, Sentence, Version},
         rtmp::transmit::Transmit,
     },
 };
@@ -25,12 +25,8 @@ fn anywhere() -> SocketAddr {
 }
 
 fn reply(request: &Request, text: &str) -> Answer {
-    Answer::Reply(simple(
-        request.version,
-        200,
-        text,
-        std::time::SystemTime::now(),
-    ))
+    let sentence = Sentence::new(200, text);
+    Answer::Reply(sentence.answer(request, std::time::SystemTime::now()))
 }
 
 fn wanted(address: SocketAddr, path: &'static str) -> HttpWanted {

@@ -29,7 +29,7 @@ use crate::{
         stack::{Read, Stack, Write},
     },
     protocol::{
-        http::{Method, Request, Version, simple},
+        http::{Method, Request, Sentence, Version},
         rtmp::transmit::Transmit,
         rtmpt::{CONTENT_TYPE, Refused, Target, limits, server::Answer},
     },
@@ -418,7 +418,7 @@ impl Manner {
     }
 
     fn refusal(self, status: u16, text: &str) -> Bytes {
-        simple(self.version, status, text, SystemTime::now())
+        Sentence::new(status, text).response(self.version, SystemTime::now())
     }
 }
 

@@ -15,7 +15,7 @@ pub mod response;
 
 pub use range::Range;
 pub use request::{Method, Request, RequestError, Version};
-pub use response::{Head, simple};
+pub use response::{Head, Sentence};
 
 /// Bytes that a head may have, request line included. A browser's has less than one KiB; cookies of a
 /// site that shares the host may add a few.

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::Version;
+use super::{Method, Request, Version};
 
 /// What we call ourselves.
 pub const SERVER: &str = concat!("gst-plugin-rtmp/", env!("CARGO_PKG_VERSION"));
@@ -84,12 +84,57 @@ impl Head {
     }
 }
 
-/// A whole response that says in a sentence why it is not the stream.
-pub fn simple(version: Version, status: u16, text: &str, now: SystemTime) -> Bytes {
-    Head::new(version, status, now)
-        .field("Cache-Control", "no-store")
-        .field("Access-Control-Allow-Origin", "*")
-        .body("text/plain; charset=utf-8", &format!("{text}\n"), false)
+/// A whole response that says in a sentence why it is not what was asked for.
+#[derive(Debug)]
+pub struct Sentence {
+    /// The status code.
+    pub status: u16,
+    /// The sentence.
+    pub text: String,
+    /// A field that goes with it.
+    pub field: Option<(&'static str, String)>,
+}
+
+impl Sentence {
+    /// Without a field.
+    pub fn new(status: u16, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+            field: None,
+        }
+    }
+
+    /// The same with a field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.field = Some((name, value.into()));
+        self
+    }
+
+    /// The response to a request. Who asked for the head alone gets no more.
+    pub fn answer(&self, request: &Request, now: SystemTime) -> Bytes {
+        self.written(request.version, request.method == Method::Head, now)
+    }
+
+    /// The response to something that is no request, or one whose method is known not to be HEAD.
+    pub fn response(&self, version: Version, now: SystemTime) -> Bytes {
+        self.written(version, false, now)
+    }
+
+    fn written(&self, version: Version, head_only: bool, now: SystemTime) -> Bytes {
+        let mut head = Head::new(version, self.status, now);
+        if let Some((name, value)) = &self.field {
+            head = head.field(name, value);
+        }
+        head.field("Cache-Control", "no-store")
+            .field("Access-Control-Allow-Origin", "*")
+            .body(
+                "text/plain; charset=utf-8",
+                &format!("{}\n", self.text),
+                head_only,
+            )
+    }
 }
 
 #[cfg(test)]
@@ -117,10 +162,19 @@ mod tests {
 
     #[test]
     fn a_refusal_says_why() {
-        let response = simple(Version::Http10, 404, "Nothing is here.", then());
-        let text = String::from_utf8(response.to_vec()).unwrap();
+        let sentence = Sentence::new(404, "Nothing is here.").with("X", "y");
+        let answer = |request: &str| {
+            let (request, _) = Request::parse(request.as_bytes()).unwrap().unwrap();
+            let response = sentence.answer(&request, then());
+            String::from_utf8(response.to_vec()).unwrap()
+        };
+        let text = answer("GET / HTTP/1.0\r\n\r\n");
         assert!(text.starts_with("HTTP/1.0 404 Not Found\r\n"), "{text}");
+        assert!(text.contains("\r\nX: y\r\n"), "{text}");
         assert!(text.contains("\r\nContent-Length: 17\r\n"), "{text}");
         assert!(text.ends_with("\r\n\r\nNothing is here.\n"), "{text}");
+        let text = answer("HEAD / HTTP/1.1\r\n\r\n");
+        assert!(text.contains("\r\nContent-Length: 17\r\n"), "{text}");
+        assert!(text.ends_with("\r\n\r\n"), "{text}");
     }
 }

@@ -25,7 +25,7 @@ use gst::prelude::*;
 use self::{
     meter::Meter,
     people::{People, Person},
-    refusal::Refusal,
+    refusal::denied,
 };
 use super::{WebmHttpSink, imp::CAT, page, settings::Settings};
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
         porter::{Answer, HttpPeer},
     },
     protocol::{
-        http::{Head, Method, Request, access},
+        http::{Head, Method, Request, Sentence, access},
         webm::Header,
     },
 };
@@ -182,23 +182,23 @@ impl Station {
                     peer.address,
                     refusal.text
                 );
-                Answer::Reply(refusal.response(request))
+                Answer::Reply(refusal.answer(request, SystemTime::now()))
             }
         }
     }
 
-    fn admit(self: &Arc<Self>, request: &Request, peer: HttpPeer) -> Result<Answer, Refusal> {
+    fn admit(self: &Arc<Self>, request: &Request, peer: HttpPeer) -> Result<Answer, Sentence> {
         let settings = &self.settings;
         match request.method {
             Method::Get | Method::Head => {}
             Method::Options => return Ok(self.options(request)),
             Method::Post | Method::Other => {
                 let text = "Only GET, HEAD and OPTIONS are served here.";
-                return Err(Refusal::new(405, text).with("Allow", "GET, HEAD, OPTIONS"));
+                return Err(Sentence::new(405, text).with("Allow", "GET, HEAD, OPTIONS"));
             }
         }
         if let Some(user) = &settings.user {
-            access::password(request, user, settings.password.reveal()).map_err(Refusal::denied)?;
+            access::password(request, user, settings.password.reveal()).map_err(denied)?;
         }
         let is = |path: &Option<String>| path.as_deref() == Some(&request.path);
         if is(&settings.metrics_path) {
@@ -211,7 +211,7 @@ impl Station {
         let secret = settings.url_secret.reveal();
         if !secret.is_empty() {
             access::signature(request, secret, &settings.path, unix(SystemTime::now()))
-                .map_err(Refusal::denied)?;
+                .map_err(denied)?;
         }
         if request.path != settings.path {
             let page = page::render(settings);

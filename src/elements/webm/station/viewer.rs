@@ -10,13 +10,13 @@ use std::{
 use bytes::Bytes;
 use gst::prelude::*;
 
-use super::{Station, lock, people::Person, refusal::Refusal, text};
+use super::{Station, lock, people::Person, refusal::later, text};
 use crate::{
     net::{
         fanout::{NewClient, Start},
         porter::{Answer, HttpPeer},
     },
-    protocol::http::{Head, Method, Range, Request, Version},
+    protocol::http::{Head, Method, Range, Request, Sentence, Version},
 };
 
 /// The far end of a part that has none: more bytes than anybody watches in a life.
@@ -28,16 +28,16 @@ impl Station {
         self: &Arc<Self>,
         request: &Request,
         peer: HttpPeer,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, Sentence> {
         let mut range = request.range();
         if range == Range::Unsatisfiable {
             let text = "A live stream has no last bytes.";
-            return Err(Refusal::new(416, text).with("Content-Range", "bytes */*"));
+            return Err(Sentence::new(416, text).with("Content-Range", "bytes */*"));
         }
         let (content_type, beginning) = {
             let air = self.air();
             if air.ended {
-                return Err(Refusal::later("The stream is over; it may come back."));
+                return Err(later("The stream is over; it may come back."));
             }
             let header = air.header.as_ref();
             (
@@ -142,12 +142,12 @@ impl Station {
         }
     }
 
-    fn check_limits(&self, peer: HttpPeer) -> Result<(), Refusal> {
+    fn check_limits(&self, peer: HttpPeer) -> Result<(), Sentence> {
         let settings = &self.settings;
         let people = lock(&self.people);
         let here = people.here.len();
         if settings.max_clients > 0 && here >= settings.max_clients as usize {
-            return Err(Refusal::later("Too many are watching already."));
+            return Err(later("Too many are watching already."));
         }
         if settings.max_clients_per_address > 0
             && let Some(address) = peer.address
@@ -155,25 +155,23 @@ impl Station {
             let same = |p: &&Person| p.address.is_some_and(|a| a.ip() == address.ip());
             let from_there = people.here.values().filter(same).count();
             if from_there >= settings.max_clients_per_address as usize {
-                return Err(Refusal::later(
-                    "Too many are watching from this address already.",
-                ));
+                return Err(later("Too many are watching from this address already."));
             }
         }
         drop(people);
         if settings.max_bitrate > 0 {
             let all = (here as u64 + 1) * lock(&self.meter).rate;
             if all > u64::from(settings.max_bitrate) * 1000 {
-                return Err(Refusal::later("There is no bandwidth left for one more."));
+                return Err(later("There is no bandwidth left for one more."));
             }
         }
         Ok(())
     }
 
     /// Emits `client-connecting`.
-    fn ask_application(&self, request: &Request, peer: HttpPeer) -> Result<(), Refusal> {
+    fn ask_application(&self, request: &Request, peer: HttpPeer) -> Result<(), Sentence> {
         let Some(element) = self.element.upgrade() else {
-            return Err(Refusal::later("The stream is over."));
+            return Err(later("The stream is over."));
         };
         let mut headers = gst::Structure::new_empty("headers");
         for (name, value) in request.fields() {
@@ -184,8 +182,8 @@ impl Station {
         let status = element.emit_by_name::<u32>("client-connecting", &arguments);
         match u16::try_from(status) {
             Ok(0) => Ok(()),
-            Ok(status @ 300..600) => Err(Refusal::new(status, "You may not watch this.")),
-            _ => Err(Refusal::new(403, "You may not watch this.")),
+            Ok(status @ 300..600) => Err(Sentence::new(status, "You may not watch this.")),
+            _ => Err(Sentence::new(403, "You may not watch this.")),
         }
     }
 }
