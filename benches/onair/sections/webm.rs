@@ -198,7 +198,13 @@ impl Broadcast<'_> {
         {
             Ok(printed) => {
                 eprintln!("  {name} {count}: {}", printed.trim());
-                lines.push(line(name, count, &printed));
+                let mut line = line(name, count, &printed);
+                if count == 0 {
+                    // Nobody got anything.
+                    line[3..5].fill("-".to_owned());
+                    line[6..12].fill("-".to_owned());
+                }
+                lines.push(line);
                 results.insert((name, count), printed);
             }
             Err(complaint) => {
