@@ -126,9 +126,7 @@ impl Reactor {
 
     /// Puts a task on the reactor that stays until it says that it is done.
     pub fn spawn(&'static self, task: Arc<dyn Task>) {
-        let token = self.insert(task);
-        self.lock().woken.push(token);
-        let _ = self.waker.wake();
+        self.wake(&[self.insert(task)]);
     }
 
     /// Gives tasks a turn soon.

@@ -72,6 +72,7 @@ fn wanted(address: SocketAddr, stream: &str) -> Wanted {
         tls: None,
         door: crate::protocol::rtmp::auth::Door::default(),
         host: Box::new(OpenHouse),
+        once: false,
     }
 }
 

@@ -65,7 +65,9 @@ pub(super) fn signals() -> Vec<Signal> {
          * @application: the application it named
          * @stream: the stream it named
          *
-         * As listener: somebody publishes or plays from now on.
+         * As listener: somebody publishes or plays from now on. rtmpsrc emits this and `caller-removed` on its
+         * streaming thread, rtmpsink on threads that serve all players; no handler may change the element's
+         * state or wait.
          */
         Signal::builder("caller-added")
             .param_types([u64::static_type(), string, string, string])
@@ -74,8 +76,8 @@ pub(super) fn signals() -> Vec<Signal> {
          * caller-removed:
          * @id: the number that caller-added gave
          * @address: where from
-         * @reason: `left`, `failed`, `replaced` by another publisher, `idle`; of a player also `slow`, `stalled`,
-         *   `kicked` and `ended` with the stream
+         * @reason: `left`, `failed`, `replaced` by another publisher, `idle`, `ended` with the stream or the
+         *   element; of a player also `slow`, `stalled` and `kicked`
          *
          * As listener: somebody does not publish or play any more.
          */

@@ -262,6 +262,7 @@ impl Settings {
             tls,
             door: self.door(),
             host,
+            once: !self.keep_listening,
         })
     }
 
@@ -294,6 +295,13 @@ impl Settings {
     /// A setting that makes no sense.
     pub(super) fn check_listener(&self) -> Result<(), Failure> {
         self.check_location()?;
+        let set = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
+        let password = self.password.as_ref().map(Secret::reveal);
+        if set(self.username.as_deref()) != set(password) {
+            return Err(Failure::settings(
+                "A listener that asks for a password needs both, username and password.",
+            ));
+        }
         self.server_tls().map(drop)
     }
 

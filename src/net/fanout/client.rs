@@ -57,6 +57,8 @@ struct Line {
     rest: Bytes,
     /// Goes before the next block.
     own: Transmit,
+    /// Bytes that its protocol has put there since it was empty.
+    answers: usize,
     framed: bool,
     rewrite: Option<Rewriter>,
     /// The header it was sent, by the number of the first block it goes with.
@@ -121,6 +123,7 @@ impl Client {
             place: Place::Paused,
             rest: Bytes::new(),
             own: Transmit::default(),
+            answers: 0,
             framed: client.framed && client.limit.is_none(),
             rewrite: None,
             header: None,
@@ -698,6 +701,10 @@ impl std::fmt::Debug for Desk<'_> {
 impl Desk<'_> {
     /// Sends bytes of the client's own, before the next block.
     pub fn say(&mut self, bytes: Bytes) {
+        if self.line.own.is_empty() {
+            self.line.answers = 0;
+        }
+        self.line.answers += bytes.len();
         self.line.own.push(bytes);
     }
 
@@ -706,9 +713,24 @@ impl Desk<'_> {
         self.line.push_own(block);
     }
 
-    /// How many of them wait.
+    /// How many of them wait, blocks aside.
     pub fn unsaid(&self) -> usize {
-        self.line.own.len()
+        self.line.answers.min(self.line.own.len())
+    }
+
+    /// Has the header sent again, however often it was.
+    pub fn forget_header(&mut self) {
+        self.line.header = None;
+    }
+
+    /// Begins with the next block, [keyed](Config::keyed) kinds with the next join, and with this header
+    /// in place of the one that there is.
+    pub fn play_now(&mut self, header: &Block) {
+        if let Some(known) = self.window.header(self.window.end()) {
+            self.line.header = Some(known.from);
+        }
+        self.line.push_own(header);
+        self.play(Start::Now);
     }
 
     /// Which kinds of blocks it is sent. Those of [`Config::keyed`] begin at the next join.

@@ -283,7 +283,7 @@ pub struct ClientFigures {
 /// ended.
 pub struct Fanout {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl fmt::Debug for Fanout {
@@ -320,7 +320,7 @@ impl Fanout {
             .spawn(move || engine.run())?;
         Ok(Self {
             shared,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -407,15 +407,27 @@ impl Fanout {
     }
 }
 
-impl Drop for Fanout {
-    fn drop(&mut self) {
+impl Fanout {
+    /// Closes all connections and waits for the thread, which tells of each that is gone.
+    pub fn shut(&self) {
         self.shared.put(|inbox| inbox.close = true);
-        if let Some(thread) = self.thread.take()
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
             // The last user may be a callback of the thread itself.
             && thread.thread().id() != std::thread::current().id()
         {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Fanout {
+    fn drop(&mut self) {
+        self.shut();
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Entry {
 pub(super) enum Kind {
     Publish {
         names: Names,
+        /// It has one publisher, and those who take over from it, in its life.
+        once: bool,
         takeover: Takeover,
         notify: Box<dyn Fn() + Send + Sync>,
     },
@@ -65,6 +67,8 @@ impl Names {
 /// Room for one publisher.
 #[derive(Debug, Default)]
 pub(super) struct Place {
+    /// It has had its publisher.
+    spent: bool,
     taken: Option<Taken>,
     arrival: Option<Arrival>,
 }
@@ -125,6 +129,9 @@ impl Entry {
             (Kind::Publish { .. }, Kind::Publish { .. })
             | (Kind::Play { .. }, Kind::Play { .. }) => {
                 let (own, new) = (self.names()?, other.names()?);
+                if self.is_spent() {
+                    return None;
+                }
                 let both = match &self.place().taken {
                     // A pattern that has its publisher stands for that one's stream alone, so that
                     // somebody else may wait for the next.
@@ -155,9 +162,15 @@ impl Entry {
         matches!(self.kind, Kind::Publish { .. })
     }
 
+    /// Whether it has had the publisher that it waited for.
+    fn is_spent(&self) -> bool {
+        let place = self.place();
+        place.spent && place.taken.is_none()
+    }
+
     /// Whether it is for this publisher.
     pub(super) fn takes(&self, app: &str, stream: &str) -> bool {
-        self.is_publish() && self.names().is_some_and(|n| n.cover(app, stream))
+        self.is_publish() && !self.is_spent() && self.names().is_some_and(|n| n.cover(app, stream))
     }
 
     /// Whether it is for this player.
@@ -191,6 +204,11 @@ impl Entry {
         }
     }
 
+    /// Whether it waits for names that it does not know yet.
+    pub(super) fn is_pattern(&self) -> bool {
+        self.names().is_some_and(Names::is_pattern)
+    }
+
     /// Whether somebody publishes.
     pub(super) fn is_taken(&self) -> bool {
         self.place().taken.is_some()
@@ -208,6 +226,7 @@ impl Entry {
         let pulse = Pulse::new(now);
         arrival.pulse = Some(pulse.clone());
         let mut place = self.place();
+        place.spent = matches!(self.kind, Kind::Publish { once: true, .. });
         place.taken = Some(Taken {
             app: arrival.caller.app.clone(),
             stream: arrival.caller.stream.clone(),

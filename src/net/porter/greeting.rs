@@ -4,11 +4,11 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError},
     time::{Duration, Instant},
 };
 
-use mio::net::TcpStream;
+use mio::{Token, net::TcpStream};
 
 use super::{
     LINGER, READ,
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     net::{
         NetError,
-        reactor::{Io, Next, Task},
+        reactor::{Io, Next, Reactor, Task},
         stack::{Establish, Read, Stack, Write},
     },
     protocol::{
@@ -32,47 +32,58 @@ use crate::{
 /// What a TLS connection begins with: the type of a handshake record (RFC 8446 section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-pub(super) struct GreetingTask(Mutex<Option<Greeting>>);
+pub(super) struct GreetingTask {
+    greeting: Mutex<Option<Greeting>>,
+    token: OnceLock<Token>,
+}
 
 impl GreetingTask {
     pub(super) fn new(greeting: Greeting) -> Self {
-        Self(Mutex::new(Some(greeting)))
+        Self {
+            greeting: Mutex::new(Some(greeting)),
+            token: OnceLock::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Greeting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.greeting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it has still to say what it wants. One that has its turn right now has.
     pub(super) fn is_here(&self) -> bool {
-        match self.0.try_lock() {
+        match self.greeting.try_lock() {
             Ok(slot) => slot.as_ref().is_some_and(|greeting| !greeting.is_known()),
             Err(TryLockError::WouldBlock) => true,
             Err(TryLockError::Poisoned(_)) => false,
         }
     }
 
-    /// Whether it has not said a word. One that has its turn right now has.
+    /// Whether it has not said a word, heard or waiting to be heard. One that has its turn right now has.
     pub(super) fn is_silent(&self) -> bool {
-        let Ok(greeting) = self.0.try_lock() else {
+        let Ok(greeting) = self.greeting.try_lock() else {
             return false;
         };
-        matches!(
-            greeting.as_ref().map(|greeting| &greeting.stage),
-            None | Some(Stage::Silent(..))
-        )
+        match greeting.as_ref().map(|greeting| &greeting.stage) {
+            Some(Stage::Silent(socket, _)) => socket.peek(&mut [0]).is_err(),
+            Some(_) => false,
+            None => true,
+        }
     }
 
-    /// Closes the connection, unless it has its turn right now; the reactor forgets the task at its
-    /// deadline.
+    /// Closes the connection, unless it has its turn right now.
     pub(super) fn dismiss(&self) {
-        let slot = self.0.try_lock();
+        let slot = self.greeting.try_lock();
         drop(slot.ok().and_then(|mut slot| slot.take()));
+        // Its next turn is its last.
+        if let (Ok(reactor), Some(token)) = (Reactor::global(), self.token.get()) {
+            reactor.wake(&[*token]);
+        }
     }
 }
 
 impl Task for GreetingTask {
     fn turn(&self, io: &Io<'_>) -> Next {
+        let _ = self.token.set(io.token);
         let mut slot = self.lock();
         let Some(greeting) = &mut *slot else {
             return DONE;

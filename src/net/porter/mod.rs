@@ -13,6 +13,7 @@
 mod entry;
 mod greeting;
 mod http;
+mod lobby;
 mod player;
 mod port;
 mod rtmp;
@@ -75,6 +76,8 @@ pub struct Wanted {
     pub door: Door,
     /// Who has the last word on that.
     pub host: Box<dyn Host>,
+    /// Nobody comes after the first publisher, but who takes over from it.
+    pub once: bool,
 }
 
 impl fmt::Debug for Wanted {
@@ -164,9 +167,10 @@ pub fn claim(
     takeover: Takeover,
     notify: impl Fn() + Send + Sync + 'static,
 ) -> Result<Claim, ClaimError> {
-    let notify = Box::new(notify);
+    let (notify, once) = (Box::new(notify), wanted.once);
     wanted.claim(|names| Kind::Publish {
         names,
+        once,
         takeover,
         notify,
     })

@@ -166,7 +166,7 @@ impl Player {
     }
 
     fn play_again(&mut self, stream_id: u32, name: &str, desk: &mut Desk<'_>) {
-        let (entry, caller) = match self.visit.play(name) {
+        let (entry, caller) = match self.visit.play(name, Some(&self.entry)) {
             Ok(found) => found,
             Err(refusal) => {
                 return self.session.reject(stream_id, refusal.code, &refusal.text);
@@ -181,6 +181,8 @@ impl Player {
         if Arc::ptr_eq(&entry, &self.entry) {
             accept(&mut self.session, stream_id, &entry);
             self.say(desk);
+            // What plays now may not be what played before.
+            desk.forget_header();
             self.play(desk);
         } else {
             self.next = Some((entry, caller));

@@ -3,9 +3,9 @@
 //! A listening socket and what was claimed on it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ use super::{
     Claim, ClaimError,
     entry::{Entry, Kind},
     greeting::{Greeting, GreetingTask},
+    lobby::Lobby,
     tunnel::Tunnels,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
         reactor::{Handle, Io, Next, Reactor, Task},
         stack::Stack,
     },
-    protocol::rtmp::{limits, session::ServerConfig},
+    protocol::rtmp::session::ServerConfig,
 };
 
 type Ports = BTreeMap<SocketAddr, Weak<Port>>;
@@ -37,6 +38,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Peers taken from the kernel's queue at a time.
+const ACCEPTS: usize = 64;
+/// How long to wait for room in the lobby.
+const FULL: Duration = Duration::from_millis(20);
+
 /// See the module's text.
 pub(super) struct Port {
     this: Weak<Self>,
@@ -45,8 +51,7 @@ pub(super) struct Port {
     /// The socket, and whether it is registered.
     listener: Mutex<Option<(TcpListener, bool)>>,
     handle: Mutex<Option<Handle>>,
-    /// Peers that have not said what they want, the longest first.
-    greeting: Mutex<VecDeque<Weak<GreetingTask>>>,
+    lobby: Mutex<Lobby>,
     pub(super) tunnels: Tunnels,
 }
 
@@ -91,7 +96,7 @@ impl Port {
                     claims: Mutex::default(),
                     listener: Mutex::new(Some((listener, false))),
                     handle: Mutex::new(None),
-                    greeting: Mutex::default(),
+                    lobby: Mutex::default(),
                     tunnels: Tunnels::default(),
                 });
                 ports.insert(address, Arc::downgrade(&port));
@@ -173,32 +178,19 @@ impl Port {
         lock(&self.claims).patience.unwrap_or_default()
     }
 
-    /// Greets what came through a tunnel.
+    /// Greets what came through a tunnel. Tunnels have a limit of their own.
     pub(super) fn greet(self: &Arc<Self>, stack: Stack, secure: bool, now: Instant) {
-        self.begin(Greeting::within(self.clone(), stack, secure, now));
+        let from = stack.peer_addr().map(|from| from.ip().to_canonical());
+        let greeting = Greeting::within(self.clone(), stack, secure, now);
+        self.begin(greeting, from, now);
     }
 
-    fn begin(&self, greeting: Greeting) {
+    fn begin(&self, greeting: Greeting, from: Option<IpAddr>, now: Instant) {
         let Ok(reactor) = Reactor::global() else {
             return;
         };
         let task = Arc::new(GreetingTask::new(greeting));
-        let mut greeting = lock(&self.greeting);
-        greeting.retain(|peer| peer.upgrade().is_some_and(|peer| peer.is_here()));
-        // Who has been here the longest without a word makes room: a flood of silent peers must not
-        // keep out those that speak, and who means to speak does at once.
-        while greeting.len() >= limits::GREETING_PEERS {
-            let silent = greeting
-                .iter()
-                .position(|peer| peer.upgrade().is_none_or(|peer| peer.is_silent()));
-            if let Some(peer) = greeting.remove(silent.unwrap_or(0))
-                && let Some(peer) = peer.upgrade()
-            {
-                peer.dismiss();
-            }
-        }
-        greeting.push_back(Arc::downgrade(&task));
-        drop(greeting);
+        lock(&self.lobby).enter(&task, from, now);
         reactor.spawn(task);
     }
 }
@@ -215,26 +207,30 @@ impl Task for Port {
                 .register(listener, io.token, mio::Interest::READABLE)
                 .is_ok();
         }
-        loop {
+        let later = |after: Duration| Next {
+            deadline: Some(io.now + after),
+            ..Next::default()
+        };
+        for _ in 0..ACCEPTS {
+            // Whoever there is no room for waits in the kernel's queue.
+            if !lock(&self.lobby).has_room(io.now) {
+                return later(FULL);
+            }
             match listener.accept() {
-                Ok((socket, _)) => {
+                Ok((socket, from)) => {
                     if let Some(port) = self.this.upgrade() {
                         let greeting = Greeting::new(port.clone(), socket, io.now);
-                        port.begin(greeting);
+                        port.begin(greeting, Some(from.ip().to_canonical()), io.now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Next::default();
                 }
                 // The peer is gone already, or this process is out of descriptors.
-                Err(_) => {
-                    let deadline = Some(io.now + Duration::from_millis(100));
-                    return Next {
-                        deadline,
-                        ..Next::default()
-                    };
-                }
+                Err(_) => return later(Duration::from_millis(100)),
             }
         }
+        // Those who came have a turn before more do.
+        later(Duration::ZERO)
     }
 }

@@ -151,7 +151,7 @@ impl RtmpGreeting {
         let Some(visit) = self.visit.take() else {
             return Some(self);
         };
-        let (entry, caller) = match visit.play(name) {
+        let (entry, caller) = match visit.play(name, None) {
             Ok(found) => found,
             Err(refusal) => {
                 self.visit = Some(visit);

@@ -110,6 +110,7 @@ fn rtmp_and_http_share_a_port() {
         tls: None,
         door: Door::default(),
         host: Box::new(OpenHouse),
+        once: false,
     };
     let publisher = claim(rtmp, Takeover::Reject, || ()).unwrap();
     let address = publisher.local_addr();

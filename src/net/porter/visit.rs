@@ -140,11 +140,12 @@ impl Visit {
         let found = self
             .port
             .find_all(self.secure, |e| e.takes(&self.app, name));
-        // Whoever has this very stream, or of several that wait for any, one that has none yet.
-        let same = |e: &&Arc<Entry>| e.is_taken_by(&caller.app, &caller.stream);
-        let free = |e: &&Arc<Entry>| !e.is_taken();
-        let entry = found.iter().find(same).or(found.iter().find(free));
-        let Some(entry) = entry.or(found.first()).cloned() else {
+        // Whoever has this very stream, else who waits for it by name, else one that waits for any.
+        let rank = |e: &Arc<Entry>| match e.is_taken_by(&caller.app, &caller.stream) {
+            true => (false, false),
+            false => (e.is_pattern(), e.is_taken()),
+        };
+        let Some(entry) = found.into_iter().min_by_key(rank) else {
             let text = format!("Nobody here waits for {}.", caller.stream);
             return Err(Refusal::new(DENIED, text));
         };
@@ -161,13 +162,19 @@ impl Visit {
     }
 
     /// Where a player of this stream is let in.
-    pub(super) fn play(&self, name: &str) -> Result<(Arc<Entry>, Caller), Refusal> {
+    ///
+    /// Who plays from `present` already has its place there.
+    pub(super) fn play(
+        &self,
+        name: &str,
+        present: Option<&Arc<Entry>>,
+    ) -> Result<(Arc<Entry>, Caller), Refusal> {
         const DENIED: &str = "NetStream.Play.Failed";
         let caller = self.caller(name);
         let found = self
             .port
             .find_all(self.secure, |e| e.plays(&self.app, name));
-        let Some(entry) = found.into_iter().next() else {
+        let Some(entry) = found.into_iter().min_by_key(|e| e.is_pattern()) else {
             let text = format!("There is no stream {} here.", caller.stream);
             return Err(Refusal::new("NetStream.Play.StreamNotFound", text));
         };
@@ -175,7 +182,9 @@ impl Visit {
             return Err(Refusal::new(DENIED, "This is not for playing."));
         };
         self.knock(names, &caller, DENIED)?;
-        self.ask(names, &caller, DENIED)?;
+        if present.is_none_or(|present| !Arc::ptr_eq(present, &entry)) {
+            self.ask(names, &caller, DENIED)?;
+        }
         Ok((entry, caller))
     }
 

@@ -83,8 +83,13 @@ pub const NAME: usize = 8 * 1024;
 pub const UNREAD_ANSWERS: usize = 1 << 20;
 
 /// Peers of one listening port that may be shaking hands at a time. Each holds a few KiB and a
-/// descriptor until its deadline; over the limit, who has been silent the longest makes room.
-pub const GREETING_PEERS: usize = 256;
+/// descriptor until its deadline; over the limit, who has been silent the longest makes room, then who
+/// dawdles, and whoever is left over waits in the kernel's queue.
+pub const GREETING_PEERS: usize = 512;
+
+/// Most bytes in unfinished messages of a peer that has not published: a connect command with all its
+/// fields has a few KiB, long names and tokens some more.
+pub const STRANGER_IN_FLIGHT: usize = 256 << 10;
 
 /// Bytes of a SWF file fetched for SWF verification, as they come over the network. Players are
 /// some 100 KB, the largest seen a few MB; the file stays in memory until it is hashed.

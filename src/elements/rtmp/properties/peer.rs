@@ -152,7 +152,8 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         span(
             "timeout",
             "Timeout",
-            "Longest wait for the peer at each step of connecting, in seconds (0 = for ever)",
+            "Longest wait for the peer at each step of connecting, in seconds (0 = for ever); a listener \
+             gives callers twice as long for all steps together",
             secs(*defaults.timeout),
             |s| secs(*s.timeout).to_value(),
             |s, v| s.timeout.choose(Some(from_secs(v))),

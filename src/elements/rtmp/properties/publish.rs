@@ -23,7 +23,8 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         property(
             glib::ParamSpecUInt::builder("chunk-size")
                 .nick("Chunk size")
-                .blurb("Largest chunk to send, in bytes; smaller ones cost work, few servers take larger")
+                .blurb("Largest chunk to send, in bytes; smaller ones cost work, few servers take larger; a change \
+                        in PLAYING counts for the next connection")
                 .minimum(1)
                 .maximum(i32::MAX as u32)
                 .default_value(defaults.chunk_size)

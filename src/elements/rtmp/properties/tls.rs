@@ -32,14 +32,16 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         text(
             "tls-ca-file",
             "TLS authorities",
-            "PEM file of the authorities to trust instead of the system's; unset for the system's",
+            "PEM file of the authorities to trust instead of the system's; unset for the system's; of a \
+             listener: those that callers' certificates must be from, unset to ask for none",
             |s| path(&s.tls_ca_file),
             |s, v| s.tls_ca_file = given(v),
         ),
         text(
             "tls-certificate",
             "TLS certificate",
-            "PEM file of our own certificate and its chain, for peers that ask for one",
+            "PEM file of our own certificate and its chain, for peers that ask for one; a listener for \
+             rtmps needs it",
             |s| path(&s.tls_certificate),
             |s, v| s.tls_certificate = given(v),
         ),

@@ -40,7 +40,7 @@ pub(super) struct Air {
     key_frame: Option<Block>,
     /// Sound that waits for the next picture.
     waiting: Vec<Block>,
-    /// Timestamp and time of the last tag.
+    /// The greatest timestamp of this time line, and its time.
     last: Option<u32>,
     time: u64,
     /// When the last picture came, if one did.
@@ -91,9 +91,12 @@ impl Air {
         self.pass(tag.timestamp());
         if self.headers.keep(tag) {
             items.extend(self.waiting.drain(..).map(Item::Block));
+            if tag.kind() == TagKind::Video {
+                self.key_frame = None;
+            }
             let block = self.block(tag, false, 0);
             items.push(Item::Block(block));
-            items.push(self.header(tag.timestamp()));
+            items.push(Item::Header(self.header(tag.timestamp())));
             return items;
         }
         let (kind, join) = match tag.kind() {
@@ -118,11 +121,11 @@ impl Air {
         items.extend(self.waiting.drain(..).map(Item::Block));
         let recent = |at: u64| self.time.saturating_sub(at) < HEADERS;
         if join && !(kind == AUDIO && self.headers_at.is_some_and(recent)) {
-            items.push(self.header(tag.timestamp()));
+            items.push(Item::Header(self.header(tag.timestamp())));
         }
         let block = self.block(tag, join, kind);
-        if join && kind == VIDEO {
-            self.key_frame = Some(block.clone());
+        if join {
+            self.key_frame = Some(block.clone()).filter(|_| kind == VIDEO);
         }
         items.push(Item::Block(block));
         items
@@ -169,21 +172,36 @@ impl Air {
     }
 
     fn pass(&mut self, timestamp: u32) {
-        let last = self.last.replace(timestamp).unwrap_or(timestamp);
-        let step = timestamp.wrapping_sub(last) as i32;
+        let step = timestamp.wrapping_sub(self.last.unwrap_or(timestamp)) as i32;
+        // Sound and picture need not be in order; what is far off is another time line.
         if (0..=JUMP).contains(&step) {
             self.time += u64::from(step.unsigned_abs());
+        }
+        if !(-JUMP..0).contains(&step) {
+            self.last = Some(timestamp);
         }
     }
 
     /// All headers, at this time: players take the first timestamp for the beginning.
-    fn header(&mut self, timestamp: u32) -> Item {
+    fn header(&mut self, timestamp: u32) -> Block {
         let mut bytes = BytesMut::new();
         for tag in self.headers.at(timestamp) {
             broadcast::tag(&tag, self.chunk_size, &mut bytes);
         }
         self.headers_at = Some(self.time);
-        Item::Header(Block::plain(bytes.freeze(), self.time, false, 0))
+        Block::plain(bytes.freeze(), self.time, false, 0)
+    }
+
+    /// The headers for who begins now.
+    pub(super) fn header_now(&mut self) -> Block {
+        self.header(self.last.unwrap_or(0))
+    }
+
+    /// Another stream takes the place of this one, of which this is the rest.
+    pub(super) fn begin_anew(&mut self) -> Vec<Block> {
+        self.headers = Headers::default();
+        (self.headers_at, self.key_frame, self.picture_at) = (None, None, None);
+        std::mem::take(&mut self.waiting)
     }
 
     fn block(&self, tag: &Tag, join: bool, kind: u8) -> Block {
@@ -291,6 +309,12 @@ mod tests {
             times.push(air.time);
         }
         assert_eq!(times, [0, 20, 20, 20, 60, 60, 100]);
+        // Sound that is ahead of the picture does not count twice.
+        for step in 0..10 {
+            air.tag(&audio(1000 + step * 40), now);
+            air.tag(&video(700 + step * 40, step == 0), now);
+        }
+        assert_eq!(air.time, 100 + 960 + 360);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::{
         stats::{State, Stats},
     },
     net::porter::{self, Claim},
+    protocol::flv::Headers,
 };
 
 /// How often to look whether upstream has fallen silent.
@@ -90,7 +91,7 @@ impl RtmpSink {
         {
             glance.unschedule();
             drop(claim);
-            station.close();
+            station.shut();
         }
     }
 
@@ -134,7 +135,13 @@ impl RtmpSink {
         })?;
         let outlet = &mut streaming.outlet;
         outlet.push(bytes);
+        let mut discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
         while let Some(tag) = outlet.next().map_err(|error| self.flv_failed(&error))? {
+            // A publisher that follows another begins with its headers. A queue that drops media marks
+            // what is behind the gap as well, and that is not another stream.
+            if std::mem::take(&mut discont) && Headers::default().keep(&tag) {
+                station.begin_anew();
+            }
             for header in outlet.due_headers() {
                 station.send(&header);
             }

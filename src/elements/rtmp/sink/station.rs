@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How long the end of a stream waits for players that are slow to take it.
-const FAREWELL: Duration = Duration::from_secs(3);
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// See the module's text.
 #[derive(Debug)]
@@ -107,6 +107,10 @@ impl Station {
     /// Sends a tag to all.
     pub(super) fn send(&self, tag: &Tag) {
         let mut air = lock(&self.air);
+        if air.has_ended() {
+            // A flush has taken the end back.
+            self.fanout().resume();
+        }
         let mut blocks = Vec::new();
         for item in air.tag(tag, Instant::now()) {
             match item {
@@ -174,12 +178,13 @@ impl Station {
         match self.settings.burst {
             Burst::Gop => desk.play(Start::LatestJoin),
             Burst::KeyFrame => {
-                desk.play(Start::Now);
-                if let Some(key_frame) = lock(&self.air).key_frame() {
+                let mut air = lock(&self.air);
+                desk.play_now(&air.header_now());
+                if let Some(key_frame) = air.key_frame() {
                     desk.say_block(&key_frame);
                 }
             }
-            Burst::None => desk.play(Start::Now),
+            Burst::None => desk.play_now(&lock(&self.air).header_now()),
         }
     }
 
@@ -225,8 +230,21 @@ impl Station {
         let _ = self.changed.wait_timeout_while(people, FAREWELL, anybody);
     }
 
-    /// Ends the stream without waiting.
-    pub(super) fn close(&self) {
+    /// Another stream follows, whose headers are not those of this one.
+    pub(super) fn begin_anew(&self) {
+        let mut air = lock(&self.air);
+        self.fanout().push_many(air.begin_anew());
+        self.fanout().clear();
+    }
+
+    /// Ends the stream and all connections, without waiting for players.
+    pub(super) fn shut(&self) {
+        self.close();
+        self.fanout().shut();
+    }
+
+    /// Ends the stream.
+    fn close(&self) {
         let mut air = lock(&self.air);
         self.fanout().push_many(air.end());
         self.fanout().end();

@@ -187,6 +187,10 @@ impl Stream {
                     gst::info!(CAT, obj = element, "The stream has ended");
                     self.release(element);
                     self.finish();
+                    if self.settings.mode == Mode::Listener {
+                        // Nobody else is to come, and others may listen for this now.
+                        self.close();
+                    }
                     if !self.began {
                         self.begin(ClockTime::ZERO);
                     }
@@ -221,6 +225,10 @@ impl Stream {
 
     /// Takes leave without waiting.
     pub(super) fn stop(mut self, element: &RtmpSrc) {
+        if let Some(guest) = self.guest.take() {
+            let id = u64::from(self.guests);
+            callers::removed(element.upcast_ref(), id, &guest, "ended");
+        }
         let text = "Stopped while connecting";
         self.progress
             .end(element.upcast_ref(), ProgressType::Canceled, text);

@@ -107,6 +107,11 @@ impl ChunkStream {
 }
 
 impl Decoder {
+    /// Changes the budgets.
+    pub fn set_limits(&mut self, limits: DecoderLimits) {
+        self.limits = limits;
+    }
+
     /// A decoder at the start of a chunk stream.
     pub fn new(limits: DecoderLimits) -> Self {
         Self {

@@ -109,6 +109,11 @@ impl Link {
         }
     }
 
+    /// Changes the budgets for what the peer sends.
+    pub(super) fn set_limits(&mut self, limits: DecoderLimits) {
+        self.decoder.set_limits(limits);
+    }
+
     /// Gives back memory that only much traffic needs, once all is sent.
     pub(super) fn settle(&mut self) {
         if self.out.is_empty() {

@@ -71,6 +71,7 @@ impl ServerSession {
             Some(Activity::AskedToPublish { name, number }) if number <= self.polled => {
                 self.deadline = None;
                 self.undecided = false;
+                self.link.set_limits(self.config.limits);
                 // FMLE-style encoders wait for this one, Flash-style ones for the other.
                 let info = information("NetStream.Publish.Start", &name);
                 let fc = Command::new("onFCPublish", 0.0, vec![info.into()]);

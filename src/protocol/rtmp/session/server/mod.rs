@@ -30,7 +30,7 @@ pub struct ServerConfig {
     pub chunk_size: u32,
     /// Bytes between acknowledgements, announced in both directions.
     pub window_ack_size: u32,
-    /// Budgets for what the client sends.
+    /// Budgets for what the client sends; until it publishes it has less in flight.
     pub limits: DecoderLimits,
     /// How long a client may take from the first byte until it publishes or plays; zero for ever.
     pub timeout: Duration,
@@ -158,7 +158,10 @@ impl ServerSession {
         Self {
             handshake: Some(Box::new(ServerHandshake::new(0, seed))),
             handshake_out: Transmit::default(),
-            link: Link::new(config.limits),
+            link: Link::new(DecoderLimits {
+                in_flight: config.limits.in_flight.min(limits::STRANGER_IN_FLIGHT),
+                ..config.limits
+            }),
             deadline: Some(config.timeout)
                 .filter(|limit| !limit.is_zero())
                 .and_then(|limit| now.checked_add(limit)),

@@ -6,7 +6,7 @@
 use super::{wire::*, *};
 use crate::protocol::{
     flv::{Tag, TagKind},
-    rtmp::{auth::AuthDenied, limits},
+    rtmp::{auth::AuthDenied, chunk::ChunkError, limits},
 };
 
 /// A case for a client that plays and a server with a publisher, of which one does not care.
@@ -182,7 +182,10 @@ fn item_36_names() {
                 State::Connecting,
                 "36 an application of 1 MiB",
                 command(0, "connect", 1.0, &[app]),
-                error(),
+                // Before it is a command: a stranger may not have that much under way.
+                fails(SessionError::Chunk(ChunkError::TooMuchInFlight {
+                    limit: limits::STRANGER_IN_FLIGHT,
+                })),
             )
         },
     ]);
