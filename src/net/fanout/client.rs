@@ -539,15 +539,19 @@ impl Line {
         }
     }
 
-    /// The kinds of blocks that it takes, one of which this block may begin.
-    fn takes(&self, block: &Block, config: &Config) -> bool {
-        let begun = if block.join {
-            self.wanted & config.keyed
-        } else {
-            0
+    /// Whether it takes a block, and which kinds it has begun with when it has taken it: at a join,
+    /// those that waited for one.
+    fn takes(&self, kinds: &mut u8, block: &Block, config: &Config) -> bool {
+        let begun = match block.join {
+            true => self.wanted & config.keyed,
+            false => 0,
         };
         // A block without a kind is for all.
-        block.kind == 0 || block.kind & (self.kinds | begun) != 0
+        let takes = block.kind == 0 || block.kind & (*kinds | begun) != 0;
+        if takes {
+            *kinds |= begun & block.kind;
+        }
+        takes
     }
 
     /// Puts together what is to be sent next.
@@ -558,7 +562,7 @@ impl Line {
         slices: &mut [IoSlice<'a>],
     ) -> usize {
         if let Place::At(number) = self.place {
-            let unwanted = |block: &&Block| !self.takes(block, config);
+            let unwanted = |block: &&Block| !self.takes(&mut self.kinds.clone(), block, config);
             let skip = window.from(number).take_while(unwanted).count() as u64;
             if skip > 0 {
                 self.moved(window, number + skip, 0);
@@ -581,11 +585,12 @@ impl Line {
             return count;
         }
         let mut left = line.limit.unwrap_or(u64::MAX);
+        let mut kinds = line.kinds;
         for block in window.from(number) {
             if count == slices.len() || bytes >= BYTES || left == 0 {
                 break;
             }
-            if line.takes(block, config) {
+            if line.takes(&mut kinds, block, config) {
                 let slice = block.slice(line.framed);
                 let end = slice.len().min(left.try_into().unwrap_or(usize::MAX));
                 let slice = slice.get(..end).unwrap_or_default();
@@ -606,15 +611,16 @@ impl Line {
         let Some(Rewriter(rewrite)) = self.rewrite.take() else {
             return;
         };
+        let mut kinds = self.kinds;
         while self.own.len() < BYTES
             && let Some(block) = window.get(number)
         {
-            if self.takes(block, config) {
+            if self.takes(&mut kinds, block, config) {
                 self.own.push(rewrite(block.slice(self.framed)));
-                self.kinds |= self.wanted & config.keyed & block.kind & keyed_by(block);
             }
             number += 1;
         }
+        self.kinds = kinds;
         self.rewrite = Some(Rewriter(rewrite));
         self.moved(window, number, 0);
     }
@@ -631,12 +637,12 @@ impl Line {
         let Place::At(mut number) = self.place else {
             return self.figures.add_bytes(sent);
         };
+        let mut kinds = self.kinds;
         while left > 0 {
             let Some(block) = window.get(number) else {
                 break;
             };
-            if self.takes(block, config) {
-                self.kinds |= self.wanted & config.keyed & block.kind & keyed_by(block);
+            if self.takes(&mut kinds, block, config) {
                 let mut length = block.len(self.framed);
                 if let Some(limit) = &mut self.limit {
                     length = length.min((*limit).try_into().unwrap_or(usize::MAX));
@@ -649,6 +655,7 @@ impl Line {
             }
             number += 1;
         }
+        self.kinds = kinds;
         self.moved(window, number, sent);
     }
 
@@ -666,11 +673,6 @@ impl std::fmt::Debug for Rewriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Rewriter")
     }
-}
-
-/// All kinds at a join, none elsewhere.
-fn keyed_by(block: &Block) -> u8 {
-    if block.join { ALL_KINDS } else { 0 }
 }
 
 fn gone(error: NetError) -> Reason {

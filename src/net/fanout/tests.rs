@@ -410,6 +410,34 @@ impl Protocol for Parrot {
     }
 }
 
+/// Pictures that begin at a key frame in the midst of a batch were sent, and then taken for others.
+#[test]
+fn what_begins_at_a_join_goes_on_in_the_same_batch() {
+    let config = Config {
+        keyed: VIDEO,
+        batch: Duration::from_millis(50),
+        ..Config::default()
+    };
+    let house = House::new(config);
+    let mut reader = house.join(|client| client.protocol = Some(Box::new(Parrot)));
+    house.fanout.push(block(0, true, VIDEO, 50));
+    reader.expect(b"hello header:");
+    reader.blocks(0..1);
+    for first in [10, 20] {
+        for byte in *b"av" {
+            reader.0.write_all(&[byte]).unwrap();
+            reader.expect(&[b'(', byte, b')']);
+        }
+        house.fanout.push_many([
+            block(first, true, VIDEO, 50),
+            block(first + 1, false, AUDIO, 500),
+            block(first + 2, false, VIDEO, 5000),
+            block(first + 3, false, AUDIO, 50),
+        ]);
+        reader.blocks(first..first + 4);
+    }
+}
+
 #[test]
 fn a_protocol_speaks_between_blocks_and_chooses_what_comes() {
     let config = Config {
