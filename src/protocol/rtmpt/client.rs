@@ -118,6 +118,8 @@ pub struct TunnelClient {
     config: TunnelConfig,
     stage: Stage,
     id: String,
+    /// The reply to `/open`, as far as it has come.
+    opening: Vec<u8>,
     sequence: u64,
     connected: bool,
     /// The request that has no reply yet.
@@ -180,6 +182,7 @@ impl TunnelClient {
             config,
             stage: Stage::Ident,
             id: String::new(),
+            opening: Vec::new(),
             sequence: 0,
             connected: false,
             waiting: None,
@@ -238,6 +241,7 @@ impl TunnelClient {
     /// A connection stands.
     pub fn connected(&mut self, now: Instant) {
         self.connected = true;
+        self.opening.clear();
         self.reader = Reader::Head(Vec::new());
         self.out = Transmit::default();
         if let Some(waiting) = &mut self.waiting {
@@ -586,10 +590,9 @@ impl TunnelClient {
         match self.stage {
             Stage::Ident | Stage::Closing | Stage::Closed => {}
             Stage::Open => {
-                let text = String::from_utf8_lossy(data);
-                self.id.push_str(&text);
+                self.opening.extend_from_slice(data);
                 // White space may surround it, a page is longer.
-                if self.id.len() > 2 * limits::ID {
+                if self.opening.len() > 2 * limits::ID {
                     return Err(TunnelError::NotRtmpt);
                 }
             }
@@ -639,7 +642,7 @@ impl TunnelClient {
         match self.stage {
             Stage::Ident => self.stage = Stage::Open,
             Stage::Open => {
-                let id = self.id.trim().to_owned();
+                let id = String::from_utf8_lossy(&self.opening).trim().to_owned();
                 if !is_id(&id) {
                     return Err(TunnelError::NotRtmpt);
                 }

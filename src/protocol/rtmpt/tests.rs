@@ -135,6 +135,24 @@ fn the_interval_has_limits() {
     }
 }
 
+/// Half of an id is none: where its reply is lost, the next one says it anew.
+#[test]
+fn an_id_that_came_in_two_halves() {
+    let now = Instant::now();
+    let mut client = TunnelClient::new(config(), now);
+    client.connected(now);
+    client.handle_input(now, &ok(b"ident")).unwrap();
+    let reply = ok(b"4242\n");
+    client.handle_input(now, &reply[..reply.len() - 3]).unwrap();
+    client.disconnected(now).unwrap();
+    client.connected(now);
+    drain(client.poll_transmit());
+    for byte in ok(b"1717\n") {
+        client.handle_input(now, &[byte]).unwrap();
+    }
+    assert_eq!(request(&mut client).unwrap().0, "/idle/1717/0");
+}
+
 /// What is left goes out first, and a server that holds a poll does not hold up the end.
 #[test]
 fn a_client_that_closes() {
