@@ -31,6 +31,10 @@ use crate::{
 const ICECAST: &str = include_str!("../../examples/edge/icecast.xml");
 const NGINX: &str = include_str!("../../examples/edge/nginx.conf");
 
+/// Where nginx keeps what it has to keep: its usual places are root's.
+const SCRATCH: &str = "access_log live.log; client_body_temp_path body; proxy_temp_path proxy; \
+                       fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;";
+
 /// Icecast behind nginx.
 struct Edge {
     port: u16,
@@ -77,7 +81,7 @@ impl Edge {
                     ("listen 443", &format!("listen 127.0.0.1:{}", free_port())),
                     ("/etc/ssl/edge.example.org.pem", &pem.to_string()),
                     ("/etc/ssl/edge.example.org.key", &key.to_string()),
-                    ("/var/log/nginx/live.log", "live.log"),
+                    ("access_log /var/log/nginx/live.log;", SCRATCH),
                     ("127.0.0.1:8000", &format!("127.0.0.1:{icecast_port}")),
                     ("origin.example.org:8080", &format!("127.0.0.1:{origin}")),
                     // The tests run where the limit of open files is low.

@@ -29,6 +29,12 @@ fn a_stream_is_answered_as_browsers_like_it() {
         assert_eq!(client.field("cache-control"), Some("no-store"));
         assert_eq!(client.field("access-control-allow-origin"), Some("*"));
         assert_eq!(client.field("content-length"), None);
+        let stays = if fields.contains("close") {
+            "close"
+        } else {
+            "keep-alive"
+        };
+        assert_eq!(client.field("connection"), Some(stays), "{fields}");
         assert!(client.field("date").is_some() && client.field("server").is_some());
     }
     let old = Client::ask(station.port, "GET /live HTTP/1.0\r\n\r\n");

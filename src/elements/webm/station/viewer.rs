@@ -124,7 +124,9 @@ impl Station {
         if framed {
             head = head.field("Transfer-Encoding", "chunked");
         }
-        let stays = framed && request.method == Method::Get;
+        let mut words = request.field("connection").unwrap_or_default().split(',');
+        let leaves = words.any(|word| word.trim().eq_ignore_ascii_case("close"));
+        let stays = framed && request.method == Method::Get && !leaves;
         head = head.field("Connection", if stays { "keep-alive" } else { "close" });
         self.with_origin(head).finish()
     }
