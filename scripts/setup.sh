@@ -35,12 +35,14 @@ gstreamer1.0-plugins-ugly          1.22
 gstreamer1.0-tools                 1.22
 gstreamer1.0-x                     1.22
 '
-# The peers. plugins-bad brings the librtmp and rtmp2 elements that ours are measured against.
+# The peers. plugins-bad brings the librtmp and rtmp2 elements that ours are measured against, and with
+# libnice's plugin what wcswebrtcbin stands on.
 TEST='
 chromium                           120
 curl                               7.88
 ffmpeg                             7:5.1
 gstreamer1.0-libav                 1.22
+gstreamer1.0-nice                  0.1.21
 gstreamer1.0-plugins-bad           1.22
 gstreamer1.0-plugins-base          1.22
 gstreamer1.0-plugins-good          1.22

@@ -10,6 +10,7 @@
 //!   rtmp/       rtmpsrc rtmpsink
 //!   flv/        flvmuxbridge flvdemuxbridge
 //!   webm/       webmhttpsink
+//!   wcs/        wcswebrtcbin
 //! net/        the only place with sockets, TLS, threads and timers
 //! protocol/   pure: no GStreamer, no sockets, no threads, no clock or randomness of its own
 //!   rtmp/       amf, chunk, message, handshake, session, url, auth, limits

@@ -5,6 +5,7 @@
 pub mod flv;
 mod property;
 pub mod rtmp;
+pub mod wcs;
 pub mod webm;
 
 /// Who gst-inspect says to turn to.
@@ -13,5 +14,6 @@ const AUTHOR: &str = "The gst-plugin-rtmp authors";
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     flv::register(plugin)?;
     rtmp::register(plugin)?;
-    webm::register(plugin)
+    webm::register(plugin)?;
+    wcs::register(plugin)
 }

@@ -329,7 +329,7 @@ impl Settings {
 }
 
 /// An error as one sentence, as people write them.
-pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
+pub(in crate::elements) fn sentence(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let mut chars = text.chars();
     let first = chars
@@ -342,7 +342,7 @@ pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
 }
 
 /// Asks the application about a certificate.
-fn accepts(element: &gst::Element, problem: &CertificateProblem) -> bool {
+pub(in crate::elements) fn accepts(element: &gst::Element, problem: &CertificateProblem) -> bool {
     let pem = problem
         .chain
         .iter()

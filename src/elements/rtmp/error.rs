@@ -279,7 +279,7 @@ fn wants_authentication(description: &str) -> bool {
         .any(|sign| description.contains(sign))
 }
 
-fn bearable(text: &str) -> String {
+pub(in crate::elements) fn bearable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 

@@ -21,6 +21,11 @@ mod tunnelled;
 
 use glib::prelude::*;
 
+pub(in crate::elements) use self::{
+    connect::{accepts, sentence},
+    error::bearable,
+    signals::accept_certificate,
+};
 pub use kinds::*;
 pub use sink::RtmpSink;
 pub use src::RtmpSrc;

@@ -29,7 +29,7 @@ pub(super) fn all() -> Vec<Signal> {
  * Returns: %TRUE to go on. Without a handler, or if all return %FALSE, an error is posted.
  */
 #[allow(unused_doc_comments)]
-fn accept_certificate() -> Signal {
+pub(in crate::elements) fn accept_certificate() -> Signal {
     Signal::builder("accept-certificate")
         .param_types([String::static_type(), TlsCertificateFlags::static_type()])
         .return_type::<bool>()

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A sink pad: what comes in on it goes through a payloader, if it is not RTP already, and through a
+//! gate into whichever webrtcbin there is.
+//!
+//! The pad outlives webrtcbins. Whatever becomes of the server, upstream hears OK: its stream may feed
+//! others too.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use gst::prelude::*;
+
+use super::{
+    codec::{Codec, Kind},
+    lock,
+};
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    pub(super) ghost: gst::GhostPad,
+    /// Of the pad's template; `None` for RTP.
+    pub(super) encoded: Option<Kind>,
+    /// Open while a verified peer takes media.
+    gate: Arc<AtomicBool>,
+    muted: AtomicBool,
+    ended: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Known once caps have come.
+    kind: Option<Kind>,
+    payloader: Option<(&'static Codec, gst::Element)>,
+    /// The sink pad of webrtcbin that it leads to.
+    outer: Option<gst::Pad>,
+}
+
+impl Inlet {
+    /// A pad from this template. `changed` is called when caps have come, and when the stream has ended.
+    pub(super) fn new(
+        template: &gst::PadTemplate,
+        name: &str,
+        encoded: Option<Kind>,
+        changed: impl Fn(&gst::GhostPad) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let changed = Arc::new(changed);
+        Arc::new_cyclic(|weak: &std::sync::Weak<Self>| {
+            let (chain, chain_list) = (weak.clone(), weak.clone());
+            let ghost = gst::GhostPad::builder_from_template(template)
+                .name(name)
+                .chain_function(move |pad, parent, buffer| match chain.upgrade() {
+                    Some(inlet) if inlet.is_passing() => {
+                        inlet.bear(gst::ProxyPad::chain_default(pad, parent, buffer))
+                    }
+                    _ => Ok(gst::FlowSuccess::Ok),
+                })
+                .chain_list_function(move |pad, parent, list| match chain_list.upgrade() {
+                    Some(inlet) if inlet.is_passing() => {
+                        inlet.bear(gst::ProxyPad::chain_list_default(pad, parent, list))
+                    }
+                    _ => Ok(gst::FlowSuccess::Ok),
+                })
+                .build();
+            let weak = weak.clone();
+            ghost.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |ghost, info| {
+                let Some(inlet) = weak.upgrade() else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                match info.event().map(|event| event.view()) {
+                    Some(gst::EventView::Caps(caps)) => {
+                        let caps = caps.caps_owned();
+                        if let Some(bin) = ghost.parent_element() {
+                            inlet.fit(&bin, &caps);
+                        }
+                        changed(ghost);
+                        gst::PadProbeReturn::Ok
+                    }
+                    Some(gst::EventView::StreamStart(_)) => {
+                        inlet.ended.store(false, Ordering::SeqCst);
+                        gst::PadProbeReturn::Ok
+                    }
+                    // webrtcbin has no use for it: the call is ended instead.
+                    Some(gst::EventView::Eos(_)) => {
+                        inlet.ended.store(true, Ordering::SeqCst);
+                        changed(ghost);
+                        // DROP has 1.22 unreference an event that the bindings have taken.
+                        gst::PadProbeReturn::Handled
+                    }
+                    _ => gst::PadProbeReturn::Ok,
+                }
+            });
+            let gate = Arc::new(AtomicBool::new(false));
+            if encoded.is_none()
+                && let Some(inner) = ghost.internal()
+            {
+                guard(inner.upcast_ref(), gate.clone());
+            }
+            Self {
+                ghost,
+                encoded,
+                gate,
+                muted: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
+                state: Mutex::default(),
+            }
+        })
+    }
+
+    fn is_passing(&self) -> bool {
+        !self.muted.load(Ordering::Relaxed)
+    }
+
+    /// What a peer cannot take is its loss.
+    fn bear(
+        &self,
+        result: Result<gst::FlowSuccess, gst::FlowError>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        match result {
+            Err(gst::FlowError::Flushing) if !self.gate.load(Ordering::Relaxed) => {
+                // A webrtcbin that is being taken away, unless the pad itself is flushing.
+                match self.ghost.pad_flags().contains(gst::PadFlags::FLUSHING) {
+                    true => Err(gst::FlowError::Flushing),
+                    false => Ok(gst::FlowSuccess::Ok),
+                }
+            }
+            Err(gst::FlowError::NotLinked | gst::FlowError::Error | gst::FlowError::Eos) => {
+                Ok(gst::FlowSuccess::Ok)
+            }
+            result => result,
+        }
+    }
+
+    /// Puts in the payloader that fits the caps.
+    fn fit(&self, bin: &gst::Element, caps: &gst::CapsRef) {
+        let mut state = lock(&self.state);
+        let Some(kind) = self.encoded else {
+            state.kind = Kind::of_rtp(caps);
+            return;
+        };
+        state.kind = Some(kind);
+        let Some(codec) = Codec::of_caps(caps) else {
+            return;
+        };
+        if state
+            .payloader
+            .as_ref()
+            .is_some_and(|(has, _)| std::ptr::eq(*has, codec))
+        {
+            return;
+        }
+        let before = state.payloader.take();
+        let outer = state.outer.clone();
+        drop(state);
+        let bin = bin.downcast_ref::<gst::Bin>().expect("a bin");
+        if let Some((_, before)) = before {
+            let _ = self.ghost.set_target(None::<&gst::Pad>);
+            let _ = bin.remove(&before);
+            let _ = before.set_state(gst::State::Null);
+        }
+        let payloader = match codec.payloader() {
+            Ok(payloader) => payloader,
+            Err(_) => {
+                super::missing(bin.upcast_ref(), codec.payloader);
+                return;
+            }
+        };
+        let (Some(sink), Some(src)) = (payloader.static_pad("sink"), payloader.static_pad("src"))
+        else {
+            return;
+        };
+        guard(&src, self.gate.clone());
+        let ready = bin.add(&payloader).is_ok()
+            && self.ghost.set_target(Some(&sink)).is_ok()
+            && payloader.sync_state_with_parent().is_ok();
+        if let Some(outer) = outer {
+            let _ = src.link(&outer);
+        }
+        if ready {
+            lock(&self.state).payloader = Some((codec, payloader));
+        }
+    }
+
+    /// What comes in, once it is known.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        let state = lock(&self.state);
+        match self.encoded {
+            Some(_) if state.payloader.is_none() => None,
+            _ => state.kind,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Leads it to a sink pad of webrtcbin.
+    pub(super) fn link(&self, outer: &gst::Pad) -> bool {
+        let mut state = lock(&self.state);
+        state.outer = Some(outer.clone());
+        let payloader = state.payloader.as_ref().map(|(_, element)| element.clone());
+        drop(state);
+        match payloader {
+            Some(payloader) => payloader
+                .static_pad("src")
+                .is_some_and(|src| src.link(outer).is_ok()),
+            None => self.encoded.is_none() && self.ghost.set_target(Some(outer)).is_ok(),
+        }
+    }
+
+    pub(super) fn is_linked(&self) -> bool {
+        lock(&self.state).outer.is_some()
+    }
+
+    /// Leads it nowhere.
+    pub(super) fn unlink(&self) {
+        self.gate.store(false, Ordering::SeqCst);
+        let mut state = lock(&self.state);
+        let outer = state.outer.take();
+        let payloader = state.payloader.as_ref().map(|(_, element)| element.clone());
+        drop(state);
+        match (payloader, outer) {
+            (Some(payloader), Some(outer)) => {
+                if let Some(src) = payloader.static_pad("src") {
+                    let _ = src.unlink(&outer);
+                }
+            }
+            _ if self.encoded.is_none() => {
+                let _ = self.ghost.set_target(None::<&gst::Pad>);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets media through, beginning with a key frame.
+    pub(super) fn open(&self) {
+        if !self.gate.swap(true, Ordering::SeqCst) {
+            self.ask_for_key_frame();
+        }
+    }
+
+    /// Holds media of this kind back, or lets them through again.
+    pub(super) fn mute(&self, muted: bool) {
+        if self.muted.swap(muted, Ordering::SeqCst) && !muted {
+            self.ask_for_key_frame();
+        }
+    }
+
+    fn ask_for_key_frame(&self) {
+        if self.kind() == Some(Kind::Video) {
+            let event = gst::event::CustomUpstream::new(
+                gst::Structure::builder("GstForceKeyUnit")
+                    .field("all-headers", true)
+                    .build(),
+            );
+            // An encoder may not know it, and then begins when it likes.
+            let _ = self.ghost.push_event(event);
+        }
+    }
+
+    /// Takes its parts out of the bin.
+    pub(super) fn dismantle(&self, bin: &gst::Bin) {
+        self.unlink();
+        let payloader = lock(&self.state).payloader.take();
+        let _ = self.ghost.set_target(None::<&gst::Pad>);
+        if let Some((_, payloader)) = payloader {
+            let _ = bin.remove(&payloader);
+            let _ = payloader.set_state(gst::State::Null);
+        }
+    }
+}
+
+/// Drops buffers while the gate is closed. Events pass: webrtcbin has to know the caps before.
+fn guard(src: &gst::Pad, gate: Arc<AtomicBool>) {
+    let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    src.add_probe(data, move |_, _| match gate.load(Ordering::Relaxed) {
+        true => gst::PadProbeReturn::Ok,
+        false => gst::PadProbeReturn::Drop,
+    });
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! wcswebrtcbin against a small server of the same dialogue, with a bare webrtcbin for the media: what is
+//! published and played, and what becomes of a pipeline whose server misbehaves.
+
+// Everything here is for this program alone.
+#![allow(unreachable_pub)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod media;
+mod play;
+mod publish;
+mod server;
+mod watch;

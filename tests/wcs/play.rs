@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Playing.
+
+use gst::prelude::*;
+
+use crate::{
+    media::{Frames, assert_part_of, nick, note},
+    server::{Habits, Server},
+    support::pipeline::Pipeline,
+    watch::{wait_for_frames, wait_for_status, wait_until},
+};
+
+pub fn player(server: &Server, rest: &str) -> Pipeline {
+    Pipeline::launch(&format!(
+        "wcswebrtcbin name=wcs uri={} stream-name=demo action=play local-address=127.0.0.1 {rest}",
+        server.uri()
+    ))
+}
+
+/// Notes what comes out of each new pad of the name, and links it.
+fn take(pipeline: &Pipeline, prefix: &'static str) -> Frames {
+    let frames = Frames::default();
+    let noted = frames.clone();
+    let bin = pipeline.pipeline.downgrade();
+    let wcs = pipeline.pipeline.by_name("wcs").unwrap();
+    wcs.connect_pad_added(move |_, pad| {
+        let (true, Some(bin)) = (pad.name().starts_with(prefix), bin.upgrade()) else {
+            return;
+        };
+        note(pad, &noted);
+        let sink = gst::ElementFactory::make("fakesink")
+            .property("sync", false)
+            .property("async", false)
+            .build()
+            .unwrap();
+        bin.add(&sink).unwrap();
+        sink.sync_state_with_parent().unwrap();
+        // The ghost pad is in another bin than the sink, one up.
+        let outer = gst::GhostPad::with_target(pad).unwrap();
+        outer.set_active(true).unwrap();
+        let parent = pad.parent_element().unwrap().parent().unwrap();
+        parent
+            .downcast::<gst::Bin>()
+            .unwrap()
+            .add_pad(&outer)
+            .unwrap();
+        outer.link(&sink.static_pad("sink").unwrap()).unwrap();
+    });
+    frames
+}
+
+#[test]
+fn frames_come_as_the_server_sends_them_and_the_rest_is_drained() {
+    let server = Server::new(Habits::default());
+    let pipeline = player(&server, "");
+    let video = take(&pipeline, "video_src_");
+    pipeline.pipeline.set_state(gst::State::Playing).unwrap();
+    let state = wait_for_status(&pipeline, "PLAYING");
+    assert_eq!(state.get::<&str>("name"), Ok("demo"));
+    wait_for_frames(&video, 40);
+    let wcs = pipeline.pipeline.by_name("wcs").unwrap();
+    let pads: Vec<_> = wcs.src_pads().iter().map(|pad| pad.name()).collect();
+    assert_eq!(pads.len(), 2, "{pads:?}");
+    assert!(
+        pads.iter().any(|name| name.starts_with("audio_src_")),
+        "{pads:?}"
+    );
+    pipeline.pipeline.set_state(gst::State::Null).unwrap();
+    server.wait_for("stopStream");
+    assert_part_of(&video.lock().unwrap(), &server.seen().sent.lock().unwrap());
+    assert!(wcs.src_pads().is_empty());
+}
+
+#[test]
+fn a_decoder_needs_nothing_in_between() {
+    let server = Server::new(Habits::default());
+    let pipeline = player(
+        &server,
+        "audio=false ! decodebin3 ! video/x-raw ! fakesink name=sink sync=false",
+    );
+    let frames = Frames::default();
+    let sink = pipeline.pipeline.by_name("sink").unwrap();
+    note(&sink.static_pad("sink").unwrap(), &frames);
+    let change = pipeline.pipeline.set_state(gst::State::Paused).unwrap();
+    assert_eq!(change, gst::StateChangeSuccess::NoPreroll, "it is live");
+    pipeline.pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for_frames(&frames, 10);
+    let asked = server.wait_for("playStream");
+    let offer = asked["sdp"].as_str().unwrap();
+    assert!(!offer.contains("m=audio"), "{offer}");
+    assert!(offer.contains("a=recvonly"), "{offer}");
+}
+
+#[test]
+fn rtp_comes_where_it_is_wanted() {
+    let server = Server::new(Habits::default());
+    let pipeline = player(&server, "output=both");
+    let video = take(&pipeline, "video_src_");
+    let rtp = take(&pipeline, "src_");
+    pipeline.pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for_frames(&video, 10);
+    wait_for_frames(&rtp, 10);
+    let wcs = pipeline.pipeline.by_name("wcs").unwrap();
+    wait_until("four pads", || wcs.src_pads().len() == 4);
+}
+
+#[test]
+fn the_end_of_a_stream_is_the_end_of_the_pads() {
+    let ended = r#"{"message":"notifyStreamStatusEvent","data":[{"mediaSessionId":"ID","status":"STOPPED","info":"Stopped by publisher stop"}]}"#;
+    let habits = Habits {
+        flood: Some(ended.to_owned()),
+        ..Habits::default()
+    };
+    let server = Server::new(habits);
+    let pipeline = player(&server, "audio=false ! fakesink sync=false async=false");
+    pipeline.pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for_status(&pipeline, "STOPPED");
+    // Its publisher left: that is no failure, and nothing is tried again.
+    let wcs = pipeline.pipeline.by_name("wcs").unwrap();
+    wait_until("the end", || nick(&wcs, "stream-status") == "stopped");
+    let heard = server.heard();
+    let plays = heard.iter().filter(|name| *name == "playStream").count();
+    assert_eq!(plays, 1, "{heard:?}");
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What many sessions of wcswebrtcbin leave behind in a process: nothing. A program of its own, since it
+//! counts what the whole process has.
+
+// Everything here is for this program alone.
+#![allow(unreachable_pub, dead_code)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../wcs/media.rs"]
+mod media;
+#[path = "../wcs/server.rs"]
+mod server;
+#[path = "../wcs/watch.rs"]
+mod watch;
+
+use std::fs;
+
+use gst::prelude::*;
+
+use crate::{
+    server::{Habits, Server},
+    watch::{PICTURE, publisher, wait_for_frames, wait_for_status, wait_until},
+};
+
+const SESSIONS: usize = 200;
+/// Until libraries have made what they make once.
+const WARM: usize = 20;
+
+fn count(folder: &str) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+/// Resident memory in KiB.
+fn memory() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let words = line.unwrap().split_whitespace();
+    words.clone().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn two_hundred_sessions_leave_nothing_behind() {
+    let server = Server::new(Habits::default());
+    let mut before = (0, 0, 0);
+    for number in 0..SESSIONS {
+        let pipeline = publisher(&server, "", &format!("{PICTURE} ! wcs."));
+        pipeline.pipeline.set_state(gst::State::Playing).unwrap();
+        wait_for_status(&pipeline, "PUBLISHING");
+        let so_far = server.seen().video.lock().unwrap().len();
+        wait_for_frames(&server.seen().video, so_far + 1);
+        pipeline.pipeline.set_state(gst::State::Null).unwrap();
+        // Messages that nobody took hold on to what sent them.
+        pipeline.pipeline.bus().unwrap().set_flushing(true);
+        drop(pipeline);
+        server.wait_for_nth("unPublishStream", number);
+        if number == WARM {
+            before = (count("/proc/self/task"), count("/proc/self/fd"), memory());
+        }
+    }
+    let (threads, files, memory_before) = before;
+    // Threads of the last sessions are still on their way out.
+    wait_until("end of the threads", || {
+        count("/proc/self/task") <= threads + 2
+    });
+    wait_until("end of the files", || count("/proc/self/fd") <= files + 4);
+    let grown = memory().saturating_sub(memory_before);
+    assert!(grown < 64 << 10, "{grown} KiB more");
+}
