@@ -178,6 +178,11 @@ fn properties_of_the_sink() {
 }
 
 #[test]
+fn properties_of_the_web_call_server_client() {
+    insta::assert_snapshot!(listing(&make("wcswebrtcbin")));
+}
+
+#[test]
 fn properties_of_the_muxer() {
     let mux = make("flvmuxbridge");
     let pad = mux.request_pad_simple("video").unwrap();
@@ -190,11 +195,13 @@ fn properties_of_the_muxer() {
 /// Every default in the table is the value that a new element has.
 #[test]
 fn defaults_are_what_a_new_element_has() {
-    for name in ["rtmpsrc", "rtmpsink", "flvmuxbridge"] {
+    for name in ["rtmpsrc", "rtmpsink", "flvmuxbridge", "wcswebrtcbin"] {
         let element = make(name);
         for spec in element.list_properties() {
             let ours = spec.owner_type() == element.type_();
-            if !ours || spec.name() == "stats" || !spec.flags().contains(glib::ParamFlags::READABLE)
+            if !ours
+                || ["stats", "custom"].contains(&spec.name())
+                || !spec.flags().contains(glib::ParamFlags::READABLE)
             {
                 continue;
             }

@@ -28,6 +28,8 @@ pub fn wait_for(
         let message = message.unwrap_or_else(|| panic!("no {name}"));
         match message.view() {
             gst::MessageView::Error(error) => panic!("{error:?}"),
+            // Shown where the test fails.
+            gst::MessageView::Warning(warning) => println!("{}", warning.error()),
             gst::MessageView::Element(element) => {
                 if let Some(structure) = element.structure()
                     && structure.name() == name

@@ -23,7 +23,7 @@ use super::{
     codec::Kind,
     kinds::{SessionStatus, StreamStatus},
     peer::Peer,
-    settings::Settings,
+    settings::{Settings, some},
     tell,
 };
 use crate::{
@@ -190,6 +190,9 @@ impl Control {
     }
 
     fn handle(&mut self, element: &WcsWebrtcBin, task: Task) {
+        if let Task::Inlets | Task::Negotiate(_) | Task::Begin { .. } | Task::Playing = &task {
+            gst::debug!(super::CAT, obj = element, "{task:?}");
+        }
         match task {
             Task::Notice(notice) => self.noticed(element, notice),
             Task::Playing => {
@@ -509,7 +512,7 @@ impl Control {
                 bitrate: settings.bitrate.into(),
                 min_bitrate: settings.min_bitrate.into(),
                 max_bitrate: settings.max_bitrate.into(),
-                rtmp_url: settings.rtmp_url.clone(),
+                rtmp_url: some(settings.rtmp_url.reveal()),
                 transport: settings.transport(),
                 custom: settings.custom(),
                 ..PublishStream::default()

@@ -205,9 +205,13 @@ impl Inlet {
         let payloader = state.payloader.as_ref().map(|(_, element)| element.clone());
         drop(state);
         match payloader {
-            Some(payloader) => payloader
-                .static_pad("src")
-                .is_some_and(|src| src.link(outer).is_ok()),
+            Some(payloader) => payloader.static_pad("src").is_some_and(|src| {
+                let linked = src.link(outer);
+                if let Err(error) = &linked {
+                    gst::warning!(super::CAT, obj = src, "Cannot be linked: {error}");
+                }
+                linked.is_ok()
+            }),
             None => self.encoded.is_none() && self.ghost.set_target(Some(outer)).is_ok(),
         }
     }

@@ -78,6 +78,7 @@ impl Peer {
     pub(super) fn send(&self, inlets: &[Arc<Inlet>]) -> bool {
         inlets.iter().all(|inlet| {
             let Some(pad) = self.webrtc.request_pad_simple("sink_%u") else {
+                gst::warning!(super::CAT, "webrtcbin has no sink pad to give");
                 return false;
             };
             if let Ok(transceiver) = pad.property_value("transceiver").get::<glib::Object>() {

@@ -155,12 +155,11 @@ fn stream(defaults: &Settings) -> Vec<Property> {
             |s| s.record.to_value(),
             |s, v| s.record = given(v),
         ),
-        text(
+        secret(
             "rtmp-url",
             "RTMP URL",
             "Where the server is to send on what is published, by RTMP; unset for nowhere",
-            |s| s.rtmp_url.to_value(),
-            |s, v| s.rtmp_url = given(v),
+            |s, v| s.rtmp_url = Secret::new(given::<Option<String>>(v).unwrap_or_default()),
         ),
         span(
             "bitrate",

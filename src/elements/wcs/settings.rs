@@ -43,7 +43,7 @@ pub(super) struct Settings {
     pub(super) stream_name: Option<String>,
     pub(super) action: Action,
     pub(super) record: bool,
-    pub(super) rtmp_url: Option<String>,
+    pub(super) rtmp_url: Secret,
     pub(super) bitrate: u32,
     pub(super) min_bitrate: u32,
     pub(super) max_bitrate: u32,
@@ -90,7 +90,7 @@ impl Default for Settings {
             stream_name: None,
             action: Action::default(),
             record: false,
-            rtmp_url: None,
+            rtmp_url: Secret::default(),
             bitrate: 0,
             min_bitrate: 0,
             max_bitrate: 0,
@@ -218,6 +218,6 @@ impl Settings {
     }
 }
 
-fn some(text: &str) -> Option<String> {
+pub(super) fn some(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
