@@ -402,6 +402,7 @@ impl Control {
             return;
         };
         if !element.attach(&peer) {
+            gst::debug!(super::CAT, obj = element, "Not running any more");
             return;
         }
         self.call = Some(Call {
@@ -441,6 +442,11 @@ impl Control {
         }
         let inlets = element.inlets();
         if inlets.is_empty() || inlets.iter().any(|inlet| inlet.kind().is_none()) {
+            gst::debug!(
+                super::CAT,
+                obj = element,
+                "Waiting for caps of all sink pads"
+            );
             return;
         }
         let inlets: Vec<_> = inlets
@@ -449,6 +455,12 @@ impl Control {
             .collect();
         call.linked = true;
         call.since = Instant::now();
+        gst::debug!(
+            super::CAT,
+            obj = element,
+            "Linking {} streams",
+            inlets.len()
+        );
         if !call.peer.send(&inlets) {
             self.call_failed(
                 element,

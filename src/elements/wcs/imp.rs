@@ -109,20 +109,22 @@ impl WcsWebrtcBin {
             });
         }
         let control = Control::new(&element, settings, tasks.clone(), member.clone());
-        let started = thread::Builder::new()
-            .name("wcs-control".to_owned())
-            .spawn(move || control.run(&inbox));
-        if let Err(error) = started {
-            return Err(gst::error_msg!(
-                gst::ResourceError::NoSpaceLeft,
-                ("There are no resources left for a session: {error}.")
-            ));
-        }
+        // Before the thread can look for it.
         *lock(&self.running) = Some(Running {
             tasks,
             member,
             peer: None,
         });
+        let started = thread::Builder::new()
+            .name("wcs-control".to_owned())
+            .spawn(move || control.run(&inbox));
+        if let Err(error) = started {
+            lock(&self.running).take();
+            return Err(gst::error_msg!(
+                gst::ResourceError::NoSpaceLeft,
+                ("There are no resources left for a session: {error}.")
+            ));
+        }
         Ok(())
     }
 

@@ -174,12 +174,17 @@ impl Inlet {
             return;
         };
         guard(&src, self.gate.clone());
-        let ready = bin.add(&payloader).is_ok()
-            && self.ghost.set_target(Some(&sink)).is_ok()
-            && payloader.sync_state_with_parent().is_ok();
+        let made = bin
+            .add(&payloader)
+            .and_then(|()| self.ghost.set_target(Some(&sink)))
+            .and_then(|()| payloader.sync_state_with_parent());
+        if let Err(error) = &made {
+            gst::warning!(super::CAT, obj = self.ghost, "No payloader: {error}");
+        }
         if let Some(outer) = outer {
             let _ = src.link(&outer);
         }
+        let ready = made.is_ok();
         if ready {
             lock(&self.state).payloader = Some((codec, payloader));
         }
@@ -198,22 +203,32 @@ impl Inlet {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Leads it to a sink pad of webrtcbin.
-    pub(super) fn link(&self, outer: &gst::Pad) -> bool {
+    /// Leads it to a sink pad of webrtcbin, between two buffers: GStreamer 1.22 may lose the caps of a pad
+    /// that is linked while it pushes. `failed` is called where it cannot be.
+    pub(super) fn link(&self, outer: &gst::Pad, failed: impl Fn() + Send + Sync + 'static) {
         let mut state = lock(&self.state);
         state.outer = Some(outer.clone());
         let payloader = state.payloader.as_ref().map(|(_, element)| element.clone());
         drop(state);
-        match payloader {
-            Some(payloader) => payloader.static_pad("src").is_some_and(|src| {
-                let linked = src.link(outer);
-                if let Err(error) = &linked {
-                    gst::warning!(super::CAT, obj = src, "Cannot be linked: {error}");
-                }
-                linked.is_ok()
-            }),
-            None => self.encoded.is_none() && self.ghost.set_target(Some(outer)).is_ok(),
-        }
+        let (ghost, outer) = (self.ghost.clone(), outer.clone());
+        let src = match &payloader {
+            Some(payloader) => payloader.static_pad("src"),
+            None => ghost.internal().map(|pad| pad.upcast()),
+        };
+        let Some(src) = src else {
+            return failed();
+        };
+        let encoded = payloader.is_some();
+        src.add_probe(gst::PadProbeType::IDLE, move |src, _| {
+            let linked = match encoded {
+                true => src.link(&outer).is_ok(),
+                false => ghost.set_target(Some(&outer)).is_ok(),
+            };
+            if !linked {
+                failed();
+            }
+            gst::PadProbeReturn::Remove
+        });
     }
 
     pub(super) fn is_linked(&self) -> bool {

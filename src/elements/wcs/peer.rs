@@ -92,7 +92,12 @@ impl Peer {
             pad.connect_notify(Some("caps"), move |_, _| {
                 let _ = tasks.send(Task::Negotiate(number));
             });
-            inlet.link(&pad)
+            let broken = self.tasks.clone();
+            inlet.link(&pad, move || {
+                let sentence = "a stream cannot be given to webrtcbin; check its caps";
+                let _ = broken.send(Task::Broken(sentence.to_owned()));
+            });
+            true
         })
     }
 
