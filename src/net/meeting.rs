@@ -38,8 +38,6 @@ struct Inner {
     rope: Rope,
     /// Tasks on the reactor that have requests to be answered, or taken.
     waiting: Vec<Token>,
-    /// Bytes that were taken and not read.
-    unread: usize,
     /// It ended because its client fell silent.
     lost: bool,
 }
@@ -59,7 +57,6 @@ impl Meeting {
                 exchange: Exchange::new(now),
                 rope,
                 waiting: Vec::new(),
-                unread: 0,
                 lost: false,
             }),
         });
@@ -75,7 +72,7 @@ impl Meeting {
     /// Whether more may be taken; if not, `waiter` is woken when there is room.
     pub(super) fn has_room(&self, waiter: Token) -> bool {
         let mut inner = self.lock();
-        let room = inner.unread < limits::UNREAD || inner.exchange.is_closed();
+        let room = inner.exchange.unread() < limits::UNREAD || inner.exchange.is_closed();
         if !room {
             inner.wait(waiter);
         }
@@ -91,7 +88,6 @@ impl Meeting {
         body: Bytes,
     ) -> Result<(), Refused> {
         let mut inner = self.lock();
-        inner.unread += body.len();
         let taken = inner.exchange.take(now, verb, sequence, body);
         inner.rope.ring();
         // One that came before its turn may have its turn now.
@@ -144,7 +140,7 @@ impl Meeting {
     ) -> Option<usize> {
         let mut inner = self.lock();
         inner.rope.heard(bell);
-        let was_full = inner.unread >= limits::UNREAD;
+        let was_full = inner.exchange.unread() >= limits::UNREAD;
         let mut taken = 0;
         // Outside of the lock: taking may be work.
         let mut pieces = Vec::new();
@@ -154,8 +150,7 @@ impl Meeting {
             taken += piece.len();
             pieces.push(piece);
         }
-        inner.unread = inner.unread.saturating_sub(taken);
-        if was_full && inner.unread < limits::UNREAD {
+        if was_full && inner.exchange.unread() < limits::UNREAD {
             inner.wake();
         }
         let ended = taken == 0 && inner.exchange.is_closed();

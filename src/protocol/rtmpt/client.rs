@@ -134,6 +134,9 @@ pub struct TunnelClient {
     last_request: Option<Instant>,
     /// Since when the session is to end.
     closing: Option<Instant>,
+    /// Empty replies in a row with the polling byte 0. Red5 and Adobe's servers end a session so and know
+    /// nothing of it at the next request; pyrtmp says 0 now and then and goes on.
+    zeros: u32,
     /// Replies on the way to requests that nobody waits for any more.
     unread: u32,
     stats: TunnelStats,
@@ -170,7 +173,7 @@ enum Reader {
         body: Body,
         /// Bytes of it that have come.
         at: u64,
-        /// Its polling byte was 0, which is how a server closes.
+        /// Its polling byte was 0, which may be how a server closes.
         last: bool,
     },
 }
@@ -194,6 +197,7 @@ impl TunnelClient {
             next_poll: now,
             last_request: None,
             closing: None,
+            zeros: 0,
             unread: 0,
             stats: TunnelStats {
                 interval: interval(1),
@@ -543,7 +547,11 @@ impl TunnelClient {
     }
 
     /// Whether this is the head of a reply to what was asked.
-    fn check(&self, reply: &Reply) -> Result<(), TunnelError> {
+    fn check(&mut self, reply: &Reply) -> Result<(), TunnelError> {
+        if self.stage == Stage::Running && self.zeros > 0 && reply.status != 200 {
+            self.stage = Stage::Closed;
+            return Ok(());
+        }
         match reply.status {
             407 => return Err(TunnelError::ProxyAuthentication),
             // Any answer is one to ident2, and to a goodbye.
@@ -611,7 +619,7 @@ impl TunnelClient {
                     _ => (None, fresh),
                 };
                 if let Some(polling) = polling {
-                    self.stats.interval = interval(polling);
+                    self.stats.interval = interval(polling.max(1));
                     if let Reader::Body { last, .. } = &mut self.reader {
                         *last = polling == 0;
                     }
@@ -652,13 +660,16 @@ impl TunnelClient {
             }
             Stage::Running => {
                 self.sequence += 1;
-                if waiting.is_none_or(|waiting| waiting.delivered <= 1) {
-                    self.stats.empty_replies += 1;
-                }
+                let empty = waiting.is_none_or(|waiting| waiting.delivered <= 1);
+                self.stats.empty_replies += u64::from(empty);
+                self.zeros = match last && empty {
+                    true => self.zeros + 1,
+                    false => 0,
+                };
                 let (least, most) = self.config.polling;
                 let wait = self.stats.interval.max(least).min(most);
                 self.next_poll = now + wait;
-                if last {
+                if self.zeros > 1 {
                     self.stage = Stage::Closed;
                 }
             }

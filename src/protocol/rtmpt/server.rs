@@ -108,6 +108,8 @@ pub struct Exchange {
     /// Since when something is missing before them.
     gap: Option<Instant>,
     incoming: VecDeque<Bytes>,
+    /// Bytes in it.
+    unread: usize,
     outgoing: Transmit,
     /// Since when the first of the outgoing bytes waits.
     since: Option<Instant>,
@@ -139,6 +141,7 @@ impl Exchange {
             early: VecDeque::new(),
             gap: None,
             incoming: VecDeque::new(),
+            unread: 0,
             outgoing: Transmit::default(),
             since: None,
             last_data: None,
@@ -189,6 +192,10 @@ impl Exchange {
         if sequence == next {
             self.apply(now, verb, body);
         } else if self.early.iter().all(|(n, ..)| *n != sequence) {
+            let held: usize = self.early.iter().map(|(.., body)| body.len()).sum();
+            if held + body.len() > limits::REQUEST {
+                return Err(Refused::Gap);
+            }
             self.early.push_back((sequence, verb, body));
             self.gap.get_or_insert(now);
         }
@@ -206,7 +213,10 @@ impl Exchange {
     fn apply(&mut self, now: Instant, verb: Verb, body: Bytes) {
         self.next = self.next.map(|next| next + 1);
         match verb {
-            Verb::Send if !body.is_empty() => self.incoming.push_back(body),
+            Verb::Send if !body.is_empty() => {
+                self.unread += body.len();
+                self.incoming.push_back(body);
+            }
             Verb::Send | Verb::Idle => {}
             Verb::Close => self.closed = true,
         }
@@ -309,10 +319,17 @@ impl Exchange {
     /// Bytes of the session that came, at most `room`.
     pub fn poll_received(&mut self, room: usize) -> Option<Bytes> {
         let front = self.incoming.front_mut().filter(|_| room > 0)?;
-        match front.len() > room {
-            true => Some(front.split_to(room)),
-            false => self.incoming.pop_front(),
-        }
+        let piece = match front.len() > room {
+            true => front.split_to(room),
+            false => self.incoming.pop_front()?,
+        };
+        self.unread -= piece.len();
+        Some(piece)
+    }
+
+    /// Bytes of the session that came and wait to be polled.
+    pub fn unread(&self) -> usize {
+        self.unread
     }
 
     /// Takes bytes of the session, as many as it holds; `false` if that are not all.

@@ -201,7 +201,7 @@ fn a_client_that_closes() {
     assert!(client.is_closed() && !client.owes_farewell());
 }
 
-/// Polling byte 0, with or without last bytes.
+/// Polling byte 0, with or without last bytes, and then nothing any more.
 #[test]
 fn a_server_that_closes() {
     let now = Instant::now();
@@ -209,8 +209,31 @@ fn a_server_that_closes() {
     request(&mut client).unwrap();
     client.handle_input(now, &ok(b"\0bye")).unwrap();
     assert_eq!(received(&mut client), b"bye");
+    // pyrtmp says so in the middle of a session.
+    let poll = |client: &mut TunnelClient, reply: &[u8]| {
+        let now = client.poll_timeout().unwrap();
+        client.handle_timeout(now).unwrap();
+        assert!(request(client).unwrap().0.starts_with("/idle/42/"));
+        client.handle_input(now, reply).unwrap();
+    };
+    for reply in [&b"\0"[..], b"\x0a", b"\0more", b"\0"] {
+        poll(&mut client, &ok(reply));
+        assert!(!client.is_closed());
+    }
+    assert_eq!(received(&mut client), b"more");
+    // Twice in a row, or followed by a session that nobody knows, it is the end.
+    let gone = b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone";
+    poll(&mut client, gone);
     assert!(client.is_closed() && !client.wants_connection(now + Duration::from_secs(9)));
     assert_eq!(client.poll_timeout(), None);
+    assert!(!client.owes_farewell());
+
+    let mut client = opened(config(), now);
+    request(&mut client).unwrap();
+    client.handle_input(now, &ok(&[0])).unwrap();
+    assert!(!client.is_closed());
+    poll(&mut client, &ok(&[0]));
+    assert!(client.is_closed());
 }
 
 #[test]
@@ -653,4 +676,42 @@ fn a_live_stream_costs_little_and_lags_little() {
             "{most:?}"
         );
     }
+}
+
+/// Only what waits to be read counts against the room for more, not what polls bring along.
+#[test]
+fn polls_fill_no_room() {
+    let mut now = Instant::now();
+    let mut exchange = Exchange::new(now);
+    for n in 0..100 {
+        let (verb, body) = match n % 2 {
+            0 => (Verb::Idle, Bytes::from_static(&[0])),
+            _ => (Verb::Send, Bytes::from_static(b"four")),
+        };
+        exchange.take(now, verb, n, body).unwrap();
+        // The same again is not taken twice.
+        let again = Bytes::from_static(b"four");
+        exchange.take(now, Verb::Send, n, again).unwrap();
+        assert_eq!(exchange.unread(), if n % 2 == 0 { 0 } else { 4 });
+        now += Duration::from_secs(1);
+        assert!(matches!(exchange.answer(now, n), Ok(Answer::Body(_))));
+        assert_eq!(
+            exchange.poll_received(3).map_or(0, |b| b.len()),
+            exchange_len(n)
+        );
+        while exchange.poll_received(3).is_some() {}
+        assert_eq!(exchange.unread(), 0);
+    }
+    // Requests that came too early are held, but not without end.
+    let large = Bytes::from(vec![0; limits::REQUEST / 2]);
+    exchange.take(now, Verb::Send, 102, large.clone()).unwrap();
+    exchange.take(now, Verb::Send, 103, large.clone()).unwrap();
+    assert_eq!(
+        exchange.take(now, Verb::Send, 104, large),
+        Err(Refused::Gap)
+    );
+}
+
+fn exchange_len(n: u64) -> usize {
+    if n.is_multiple_of(2) { 0 } else { 3 }
 }
