@@ -78,18 +78,15 @@ impl Programme {
 
     /// A page of another origin with the video element that everybody writes.
     fn page(&self) -> String {
-        stranger(self.port)
+        page(format!(
+            "<!DOCTYPE html><video src=http://127.0.0.1:{}/live crossorigin autoplay></video>",
+            self.port
+        ))
     }
 
     fn player(&self) -> String {
         format!("http://127.0.0.1:{}/live/player", self.port)
     }
-}
-
-fn stranger(port: u16) -> String {
-    page(format!(
-        "<!DOCTYPE html><video src=http://127.0.0.1:{port}/live crossorigin autoplay></video>"
-    ))
 }
 
 fn shows(colour: [u8; 3], hertz: f64) -> impl FnMut(&Look) -> bool {
@@ -168,7 +165,7 @@ fn players_survive_a_restart_of_the_source() {
     let programme = Programme::start(&plain(RED), 600);
     let mut chromium = Chromium::start();
     let tabs = [
-        chromium.open(&programme.page()),
+        chromium.open_at_home(programme.port, "/live"),
         chromium.open(&programme.player()),
     ];
     for tab in &tabs {
@@ -196,7 +193,7 @@ fn a_video_element_lives_through_kill_9() {
     };
     let (port, server) = started(|port| serve(RED, 600, port));
     let mut chromium = Chromium::start();
-    let tab = chromium.open(&stranger(port));
+    let tab = chromium.open_at_home(port, "/live");
     let before = chromium.see(&tab, "red", shows(RED, 600.0));
     // Ends it with SIGKILL.
     drop(server);

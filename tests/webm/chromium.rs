@@ -131,17 +131,34 @@ impl Chromium {
     /// Opens a page that has a video.
     #[track_caller]
     pub fn open(&mut self, url: &str) -> Tab {
+        let tab = self.visit(url, "!!document.querySelector('video')");
+        self.eval(&tab, LOOK);
+        tab
+    }
+
+    /// Opens a page of this server and puts a video element with this path into it, and nothing else. Its
+    /// pixels are the page's own, whatever connections they came over.
+    #[track_caller]
+    pub fn open_at_home(&mut self, port: u16, path: &str) -> Tab {
+        let url = format!("http://127.0.0.1:{port}/");
+        let there = format!("location.href == '{url}' && document.readyState == 'complete'");
+        let tab = self.visit(&url, &there);
+        let video = format!("document.body.innerHTML = '<video src={path} autoplay></video>'");
+        self.eval(&tab, &video);
+        self.eval(&tab, LOOK);
+        tab
+    }
+
+    /// Opens a page and waits until this is so there.
+    #[track_caller]
+    fn visit(&mut self, url: &str, so: &str) -> Tab {
         let target = self.call(None, "Target.createTarget", json!({"url": url}));
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let session = self.call(None, "Target.attachToTarget", target);
         let session = session["sessionId"].as_str().expect("a session");
         let tab = Tab(session.to_owned());
-        let there = poll(LONG, || {
-            let found = self.eval(&tab, "!!document.querySelector('video')");
-            (found == true).then_some(())
-        });
-        there.unwrap_or_else(|| panic!("{url} has no video"));
-        self.eval(&tab, LOOK);
+        let there = poll(LONG, || (self.eval(&tab, so) == true).then_some(()));
+        there.unwrap_or_else(|| panic!("{url} is not there"));
         tab
     }
 
