@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             stream,
             format!(
                 "matroskamux name=mux ! filesink location=\"{file}\" \
-                 wcs. ! video/x-vp8 ! queue ! mux. wcs. ! audio/x-opus ! queue ! mux."
+                 wcs. ! video/x-vp8 ! queue ! mux.video_0 wcs. ! audio/x-opus ! queue ! mux.audio_0"
             ),
         ),
         ["bridge", uri, stream, rtmp] => (

@@ -123,3 +123,33 @@ fn the_end_of_a_stream_is_the_end_of_the_pads() {
     let plays = heard.iter().filter(|name| *name == "playStream").count();
     assert_eq!(plays, 1, "{heard:?}");
 }
+
+#[test]
+fn the_line_that_records_makes_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("demo.mkv");
+    let server = Server::new(Habits::default());
+    let line = format!(
+        "matroskamux name=mux ! filesink location={} \
+         wcs. ! video/x-vp8 ! queue ! mux.video_0 wcs. ! audio/x-opus ! queue ! mux.audio_0",
+        file.display()
+    );
+    let pipeline = player(&server, &line);
+    let video = Frames::default();
+    let mux = pipeline.pipeline.by_name("mux").unwrap();
+    note(&mux.static_pad("video_0").unwrap(), &video);
+    pipeline.pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for_status(&pipeline, "PLAYING");
+    wait_for_frames(&video, 30);
+    let wcs = pipeline.pipeline.by_name("wcs").unwrap();
+    assert!(wcs.emit_by_name::<bool>("stop", &[]));
+    let bus = pipeline.pipeline.bus().unwrap();
+    let timeout = gst::ClockTime::from_seconds(crate::support::process::PATIENCE.as_secs());
+    let wanted = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = bus.timed_pop_filtered(timeout, &wanted).expect("an end");
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    pipeline.pipeline.set_state(gst::State::Null).unwrap();
+    let size = std::fs::metadata(&file).unwrap().len();
+    assert!(size > 2000, "{size} bytes");
+    assert_part_of(&video.lock().unwrap(), &server.seen().sent.lock().unwrap());
+}

@@ -58,7 +58,7 @@ glib::wrapper! {
     /// ```text
     /// gst-launch-1.0 -e matroskamux name=mux ! filesink location=demo.mkv \
     ///     wcswebrtcbin name=wcs uri=wss://host:8443 stream-name=demo action=play \
-    ///     wcs. ! video/x-vp8 ! queue ! mux. wcs. ! audio/x-opus ! queue ! mux.
+    ///     wcs. ! video/x-vp8 ! queue ! mux.video_0 wcs. ! audio/x-opus ! queue ! mux.audio_0
     /// ```
     ///
     /// Pads take and give encoded streams, `video_%u` and `audio_%u`, `video_src_%u` and `audio_src_%u`, or
