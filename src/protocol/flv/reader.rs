@@ -215,6 +215,28 @@ impl Reader {
         self.len
     }
 
+    /// How many bytes the tag has that begins at [`position`](Self::position), if its head is here
+    /// and the rest is not.
+    pub fn wanted(&mut self) -> Option<usize> {
+        if !matches!(self.state, State::Tag) {
+            return None;
+        }
+        let [_, s2, s1, s0, ..] = self.peek::<HEAD>()?;
+        Some(HEAD + u32::from_be_bytes([0, s2, s1, s0]) as usize + TAIL)
+    }
+
+    /// Forgets the bytes of an incomplete tag, which will be pushed again from its start. `false`,
+    /// and they stay, where something else is incomplete.
+    pub fn unread(&mut self) -> bool {
+        if !matches!(self.state, State::Tag) {
+            return false;
+        }
+        self.pieces.clear();
+        self.partial.clear();
+        self.len = 0;
+        true
+    }
+
     /// Forgets everything, for a new stream.
     pub fn reset(&mut self) {
         *self = Self {

@@ -16,6 +16,12 @@ use crate::protocol::flv::{Item, Reader, Tag, TagKind};
 /// Bytes asked for at once: some 30 tags of a stream of 2 Mb/s.
 const BLOCK: u32 = 128 << 10;
 
+/// Tags from this many bytes on are read on their own: one that lies in two blocks is copied together.
+const LARGE: usize = BLOCK as usize / 2;
+
+/// Bytes of a tag's head, which are read with the tag before, to know how much to read next.
+const HEAD: usize = 11;
+
 /// Where bisection ends and reading on begins.
 const CLOSE: u64 = 256 << 10;
 
@@ -30,6 +36,8 @@ const BEHIND_STOP: i64 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Pull {
     offset: u64,
+    /// Bytes of the large tag that is there.
+    large: Option<usize>,
     started: bool,
 }
 
@@ -56,22 +64,29 @@ impl imp::FlvDemuxBridge {
     /// One block.
     fn turn(&self) {
         let mut flow = self.flow();
-        let offset = {
-            let mut pull = lock(&self.pull);
-            if !std::mem::replace(&mut pull.started, true) {
-                drop(pull);
-                if let Some(duration) = self.time_of_the_end() {
-                    self.lasts(duration);
-                }
-                0
-            } else {
-                pull.offset
-            }
+        if !std::mem::replace(&mut lock(&self.pull).started, true)
+            && let Some(duration) = self.time_of_the_end()
+        {
+            self.lasts(duration);
+        }
+        let (offset, size) = {
+            let pull = lock(&self.pull);
+            // A tag has 24 bits of length.
+            let large = pull.large.map(|tag| (tag + HEAD) as u32);
+            (pull.offset, large.unwrap_or(BLOCK))
         };
-        let result = match self.sink.pull_range(offset, BLOCK) {
+        let result = match self.sink.pull_range(offset, size) {
             Ok(buffer) => {
-                lock(&self.pull).offset = offset + buffer.size() as u64;
-                self.take(&mut flow, buffer)
+                let end = offset + buffer.size() as u64;
+                // At the end of a file the rest is all there will be.
+                let all = buffer.size() == size as usize;
+                let result = self.take(&mut flow, buffer);
+                let large = flow.reader.wanted().filter(|tag| all && *tag >= LARGE);
+                let again = large.is_some() && flow.reader.unread();
+                let mut pull = lock(&self.pull);
+                pull.large = large.filter(|_| again);
+                pull.offset = if again { flow.reader.position() } else { end };
+                result
             }
             Err(gst::FlowError::Eos) => flow.end(&self.obj()).and(Err(gst::FlowError::Eos)),
             Err(error) => Err(error),
@@ -180,6 +195,7 @@ impl imp::FlvDemuxBridge {
         {
             let mut pull = lock(&self.pull);
             pull.offset = position;
+            pull.large = None;
             pull.started = true;
         }
         drop(flow);

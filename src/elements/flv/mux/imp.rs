@@ -4,7 +4,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
 use glib::subclass::Signal;
@@ -44,6 +44,8 @@ const FILE_HEADER: u64 = 13;
 #[derive(Debug, Default)]
 pub struct FlvMuxBridge {
     settings: Mutex<Settings>,
+    /// What they were when the element left READY; they do not change after that.
+    running: Mutex<Arc<Settings>>,
     /// Held by the aggregating thread, and not while it pushes.
     writer: Mutex<Writer>,
     scripts: Mutex<VecDeque<Script>>,
@@ -64,8 +66,8 @@ struct Next {
 }
 
 impl FlvMuxBridge {
-    fn settings(&self) -> Settings {
-        lock(&self.settings).clone()
+    fn settings(&self) -> Arc<Settings> {
+        lock(&self.running).clone()
     }
 
     fn pads(&self) -> Vec<FlvMuxBridgePad> {
@@ -266,7 +268,7 @@ impl FlvMuxBridge {
             std::mem::take(&mut writer.metadata_due) && writer.begun
         };
         // The metadata of a file is at its beginning.
-        (due && lock(&self.settings).streamable).then(|| self.merged_tags())
+        (due && self.settings().streamable).then(|| self.merged_tags())
     }
 
     /// Writes the frame, and those of other tracks that go into the same message.
@@ -641,6 +643,8 @@ impl AggregatorImpl for FlvMuxBridge {
     }
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        *lock(&self.running) = Arc::new(settings);
         *lock(&self.writer) = Writer::default();
         for pad in self.pads() {
             pad.imp().carried().news = true;

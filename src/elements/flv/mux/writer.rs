@@ -366,6 +366,7 @@ impl Writer {
         };
         match &track.format {
             Format::Video(format) if format.config.is_some() => true,
+            Format::Audio(_) => track.learn(&[]),
             _ => data.map_readable().is_ok_and(|map| track.learn(&map)),
         }
     }

@@ -104,6 +104,22 @@ fn wrong_back_pointers_are_made_up_for_by_the_next_tag() {
 }
 
 #[test]
+fn an_incomplete_tag_can_be_read_again() {
+    let flv = tag(1, 500).into_flv();
+    let mut reader = Reader::searching();
+    reader.push(Bytes::from_static(HEADER));
+    reader.push(flv.slice(..200));
+    assert!(matches!(reader.next(), Ok(Some(Item::Header { .. }))));
+    assert_eq!(reader.next(), Ok(None));
+    assert_eq!(reader.wanted(), Some(flv.len()));
+    assert_eq!(reader.position(), HEADER.len() as u64);
+    assert!(reader.unread());
+    assert_eq!((reader.pending(), reader.wanted()), (0, None));
+    reader.push(flv);
+    assert_eq!(reader.next(), Ok(Some(Item::Tag(tag(1, 500)))));
+}
+
+#[test]
 fn strangers_are_refused_all_the_same() {
     let mut reader = Reader::searching();
     reader.push(Bytes::from_static(b"GIF89a and more"));
