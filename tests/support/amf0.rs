@@ -13,6 +13,8 @@ pub enum Amf {
     Undefined,
     /// An ECMA array.
     Array(Vec<(String, Amf)>),
+    /// A strict array.
+    List(Vec<Amf>),
 }
 
 impl Amf {
@@ -76,6 +78,13 @@ impl Amf {
                 to.extend_from_slice(&(properties.len() as u32).to_be_bytes());
                 write_properties(properties, to);
             }
+            Self::List(values) => {
+                to.push(10);
+                to.extend_from_slice(&(values.len() as u32).to_be_bytes());
+                for value in values {
+                    value.write(to);
+                }
+            }
         }
     }
 }
@@ -123,6 +132,11 @@ fn read(bytes: &mut &[u8]) -> Option<Amf> {
         8 => {
             take::<4>(bytes)?;
             Amf::Array(read_properties(bytes)?)
+        }
+        10 => {
+            let count = u32::from_be_bytes(take(bytes)?);
+            let values: Option<Vec<_>> = (0..count).map(|_| read(bytes)).collect();
+            Amf::List(values?)
         }
         _ => return None,
     })

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, time::Instant};
 use bytes::Bytes;
 
 use super::{
-    ClientConfig, EndReason, LinkStats, PlayRange, Role, SessionError, Status,
+    ClientConfig, EndReason, LinkStats, PlayRange, Role, SessionError, Status, enhanced,
     link::{Link, leading_string, normalise},
 };
 use crate::protocol::{
@@ -352,6 +352,9 @@ impl ClientSession {
             object.push("pageUrl", url.as_str());
         }
         object.push("objectEncoding", 0.0);
+        // Behind what old servers look for.
+        enhanced::announce_list(&mut object);
+        enhanced::announce(&mut object);
         let transaction = self.transaction(Request::Connect);
         let command = Command {
             name: "connect".to_owned(),

@@ -10,6 +10,7 @@
 pub mod broadcast;
 mod client;
 mod config;
+mod enhanced;
 mod link;
 mod server;
 mod status;

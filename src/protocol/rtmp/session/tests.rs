@@ -245,6 +245,13 @@ fn names_and_connect_arguments_reach_the_server() {
     );
     assert_eq!(object.string("pageUrl"), Some("http://page/"));
     assert_eq!(object.string("tcUrl"), Some("rtmp://localhost/live"));
+    let Some(Value::StrictArray(codecs)) = object.get("fourCcList") else {
+        panic!("{object:?}")
+    };
+    assert!(codecs.contains(&"hvc1".into()) && codecs.contains(&"Opus".into()));
+    let map = object.get("audioFourCcInfoMap").and_then(Value::as_object);
+    assert_eq!(map.and_then(|map| map.number("*")), Some(4.0));
+    assert_eq!(object.number("capsEx"), Some(14.0));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::protocol::{
     rtmp::{
         amf::{Object, Value, amf0},
         message::{Command, Control, LimitType, UserControl},
+        session::enhanced,
     },
 };
 
@@ -37,7 +38,7 @@ impl ServerSession {
         let mut info = information("NetConnection.Connect.Success", "Connection succeeded.");
         info.push("objectEncoding", object_encoding);
         if enhanced {
-            announce_enhanced(&mut properties);
+            enhanced::announce(&mut properties);
         }
         self.link.send_command(
             0,
@@ -175,26 +176,6 @@ impl ServerSession {
         self.link.send_data(stream_id, &body.freeze());
     }
 }
-
-/// What the listening elements make of Enhanced RTMP v2: they hand on whatever comes
-/// ("Enhancing NetConnection connect Command").
-fn announce_enhanced(properties: &mut Object) {
-    let forwards = || {
-        let mut map = Object::default();
-        map.push("*", CAN_FORWARD);
-        map
-    };
-    properties.push("videoFourCcInfoMap", forwards());
-    properties.push("audioFourCcInfoMap", forwards());
-    properties.push("capsEx", MULTITRACK + MOD_EX + NANO_OFFSET);
-}
-
-/// `FourCcInfoMask`.
-const CAN_FORWARD: f64 = 4.0;
-/// `CapsExMask`.
-const MULTITRACK: f64 = 2.0;
-const MOD_EX: f64 = 4.0;
-const NANO_OFFSET: f64 = 8.0;
 
 pub(in crate::protocol::rtmp::session) fn information(code: &str, description: &str) -> Object {
     status_object("status", code, description)
