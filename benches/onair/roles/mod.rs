@@ -2,6 +2,7 @@
 
 //! What this program does when the bench starts it again in a process of its own.
 
+mod flv;
 mod loops;
 mod many;
 mod pipeline;
@@ -20,6 +21,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         "blast-server" => peer::blast::run(rest),
         "read-loop" => loops::read(rest),
         "write-loop" => loops::write(rest),
+        "flv-mux" => flv::mux(rest),
+        "flv-demux-tags" => flv::demux_tags(rest),
+        "flv-demux-blocks" => flv::demux_blocks(rest),
+        "flv-demux-file" => flv::demux_file(rest),
         "whose" => pipeline::whose(rest),
         "first-buffer" => pipeline::first_buffer(rest),
         "states" => pipeline::states(rest),

@@ -3,6 +3,7 @@
 //! One module a table.
 
 mod first_buffer;
+mod flv;
 mod many;
 mod play;
 mod players;
@@ -33,6 +34,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "states",
     "webm",
     "players",
+    "flv",
 ];
 
 /// Longest that one client may take; librtmp's sink needs seconds for the short cut when all is
@@ -52,6 +54,7 @@ pub(crate) fn run(name: &str, bench: &Bench<'_>, report: &mut Report) -> Result<
         "states" => states::run(bench, report),
         "webm" => webm::run(bench, report),
         "players" => players::run(bench, report),
+        "flv" => flv::run(bench, report),
         other => Err(format!("no section {other}")),
     }
 }

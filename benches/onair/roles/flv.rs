@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A muxer or a demuxer alone: what goes in was read before, what comes out is dropped.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::{fs, thread};
+
+use gst::prelude::*;
+
+use crate::child;
+
+/// `flv-mux ELEMENT FILE TIMES`: the frames of a file, as often as that.
+pub(super) fn mux(args: &[String]) -> Result<(), String> {
+    let (element, file, times) = words(args)?;
+    let streams = frames(file)?;
+    let begun = cpu();
+    let bytes = Arc::new(AtomicU64::new(0));
+    for _ in 0..times {
+        let mux = make(element, &[("streamable", "true")])?;
+        let out = drop_all(mux.static_pad("src"), &bytes)?;
+        mux.set_state(gst::State::Playing)
+            .map_err(|e| e.to_string())?;
+        let feeds: Vec<_> = streams
+            .iter()
+            .map(|(name, caps, buffers)| {
+                let sink = mux.request_pad_simple(name).ok_or("no pad")?;
+                let pad = source(&sink, name)?;
+                pad.push_event(gst::event::Caps::new(caps));
+                let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                pad.push_event(gst::event::Segment::new(&segment));
+                Ok((pad, buffers.clone()))
+            })
+            .collect::<Result<_, String>>()?;
+        let threads: Vec<_> = feeds
+            .into_iter()
+            .map(|(pad, buffers)| {
+                thread::spawn(move || {
+                    for buffer in buffers {
+                        pad.push(buffer).map_err(|e| e.to_string())?;
+                    }
+                    pad.push_event(gst::event::Eos::new());
+                    Ok::<_, String>(pad)
+                })
+            })
+            .collect();
+        let mut pads = Vec::new();
+        for thread in threads {
+            pads.push(thread.join().map_err(|_| "a feed panicked")??);
+        }
+        out.wait();
+        mux.set_state(gst::State::Null).map_err(|e| e.to_string())?;
+    }
+    print(begun, bytes.load(Ordering::SeqCst))
+}
+
+/// `flv-demux-tags ELEMENT FILE TIMES`: a file, a tag a buffer.
+pub(super) fn demux_tags(args: &[String]) -> Result<(), String> {
+    demux(args, |file| {
+        let mut pieces = vec![gst::Buffer::from_slice(file.get(..13)?.to_vec())];
+        let mut rest = file.get(13..)?;
+        while let Some([_, s2, s1, s0, ..]) = rest.first_chunk::<11>() {
+            let size = u32::from_be_bytes([0, *s2, *s1, *s0]) as usize + 15;
+            let (tag, behind) = rest.split_at_checked(size)?;
+            pieces.push(gst::Buffer::from_slice(tag.to_vec()));
+            rest = behind;
+        }
+        Some(pieces)
+    })
+}
+
+/// `flv-demux-blocks ELEMENT FILE TIMES`: a file in blocks.
+pub(super) fn demux_blocks(args: &[String]) -> Result<(), String> {
+    demux(args, |file| {
+        let blocks = file.chunks(64 << 10);
+        Some(
+            blocks
+                .map(|block| gst::Buffer::from_slice(block.to_vec()))
+                .collect(),
+        )
+    })
+}
+
+/// `flv-demux-file ELEMENT FILE TIMES`: a file that the demuxer reads itself.
+pub(super) fn demux_file(args: &[String]) -> Result<(), String> {
+    let (element, file, times) = words(args)?;
+    let length = fs::metadata(file).map_err(|e| e.to_string())?.len();
+    gst::init().map_err(|e| e.to_string())?;
+    let begun = cpu();
+    for _ in 0..times {
+        let pipeline = super::pipeline::launch(&format!(
+            "filesrc location={file} ! {element} name=d d.video ! fakesink sync=false async=false \
+             d.audio ! fakesink sync=false async=false"
+        ))?;
+        pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|e| e.to_string())?;
+        let bus = pipeline.bus().ok_or("no bus")?;
+        let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
+        if end.is_none_or(|end| end.type_() == gst::MessageType::Error) {
+            return Err("the pipeline failed".to_owned());
+        }
+        pipeline
+            .set_state(gst::State::Null)
+            .map_err(|e| e.to_string())?;
+    }
+    print(begun, length * times)
+}
+
+fn demux(
+    args: &[String],
+    cut: impl FnOnce(&[u8]) -> Option<Vec<gst::Buffer>>,
+) -> Result<(), String> {
+    let (element, file, times) = words(args)?;
+    gst::init().map_err(|e| e.to_string())?;
+    let file = fs::read(file).map_err(|e| e.to_string())?;
+    let pieces = cut(&file).ok_or("no FLV")?;
+    let begun = cpu();
+    let bytes = Arc::new(AtomicU64::new(0));
+    for _ in 0..times {
+        let demux = make(element, &[])?;
+        let outs = Arc::new(Mutex::new(Vec::new()));
+        let (kept, counter) = (outs.clone(), bytes.clone());
+        demux.connect_pad_added(move |_, pad| {
+            if let Ok(out) = drop_all(Some(pad.clone()), &counter) {
+                kept.lock().expect("no panic").push(out);
+            }
+        });
+        demux
+            .set_state(gst::State::Playing)
+            .map_err(|e| e.to_string())?;
+        let pad = source(&demux.static_pad("sink").ok_or("no pad")?, "flv")?;
+        let segment = gst::FormattedSegment::<gst::format::Bytes>::new();
+        pad.push_event(gst::event::Segment::new(&segment));
+        for piece in &pieces {
+            pad.push(piece.clone()).map_err(|e| e.to_string())?;
+        }
+        pad.push_event(gst::event::Eos::new());
+        demux
+            .set_state(gst::State::Null)
+            .map_err(|e| e.to_string())?;
+        outs.lock().expect("no panic").clear();
+    }
+    if bytes.load(Ordering::SeqCst) < file.len() as u64 * times / 10 * 9 {
+        return Err("less came out than went in".to_owned());
+    }
+    print(begun, file.len() as u64 * times)
+}
+
+fn words(args: &[String]) -> Result<(&str, &str, u64), String> {
+    let [element, file, times] = args else {
+        return Err("ELEMENT FILE TIMES".to_owned());
+    };
+    Ok((
+        element,
+        file,
+        times.parse().map_err(|_| "TIMES is a number")?,
+    ))
+}
+
+fn print(begun: f64, bytes: u64) -> Result<(), String> {
+    println!("cpu={} bytes={bytes}", cpu() - begun);
+    Ok(())
+}
+
+/// CPU seconds of this process.
+fn cpu() -> f64 {
+    // SAFETY: a plain structure that getrusage fills.
+    let usage = unsafe {
+        let mut usage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    child::seconds(usage.ru_utime) + child::seconds(usage.ru_stime)
+}
+
+fn make(element: &str, properties: &[(&str, &str)]) -> Result<gst::Element, String> {
+    let element = gst::ElementFactory::make(element)
+        .build()
+        .map_err(|e| e.to_string())?;
+    for (name, value) in properties {
+        element.set_property_from_str(name, value);
+    }
+    Ok(element)
+}
+
+/// A pad that was linked to `sink`, ready for caps.
+fn source(sink: &gst::Pad, name: &str) -> Result<gst::Pad, String> {
+    let pad = gst::Pad::builder(gst::PadDirection::Src)
+        .name(format!("bench_{name}"))
+        .build();
+    pad.set_active(true).map_err(|e| e.to_string())?;
+    pad.link(sink).map_err(|e| e.to_string())?;
+    pad.push_event(gst::event::StreamStart::new(name));
+    Ok(pad)
+}
+
+/// The end of a line.
+struct Out {
+    pad: gst::Pad,
+    eos: std::sync::mpsc::Receiver<()>,
+}
+
+impl Out {
+    fn wait(&self) {
+        // The sender lives as long as the pad.
+        let _ = self.eos.recv();
+        let _ = &self.pad;
+    }
+}
+
+/// Takes all that a pad pushes, and counts its bytes.
+fn drop_all(from: Option<gst::Pad>, bytes: &Arc<AtomicU64>) -> Result<Out, String> {
+    let bytes = bytes.clone();
+    let (tx, eos) = std::sync::mpsc::channel();
+    let pad = gst::Pad::builder(gst::PadDirection::Sink)
+        .chain_function(move |_, _, buffer| {
+            bytes.fetch_add(buffer.size() as u64, Ordering::Relaxed);
+            Ok(gst::FlowSuccess::Ok)
+        })
+        .event_function(move |_, _, event| {
+            if event.type_() == gst::EventType::Eos {
+                let _ = tx.send(());
+            }
+            true
+        })
+        .build();
+    pad.set_active(true).map_err(|e| e.to_string())?;
+    from.ok_or("no pad")?
+        .link(&pad)
+        .map_err(|e| e.to_string())?;
+    Ok(Out { pad, eos })
+}
+
+type Frames = Vec<(&'static str, gst::Caps, Vec<gst::Buffer>)>;
+
+/// What is in a file, as flvdemux gives it.
+fn frames(file: &str) -> Result<Frames, String> {
+    let pipeline = super::pipeline::launch(&format!(
+        "filesrc location={file} ! flvdemux name=d \
+         d.video ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! h264parse ! \
+         video/x-h264,stream-format=avc,alignment=au ! appsink name=video sync=false \
+         d.audio ! queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! aacparse ! \
+         audio/mpeg,stream-format=raw ! appsink name=audio sync=false"
+    ))?;
+    pipeline
+        .set_state(gst::State::Playing)
+        .map_err(|e| e.to_string())?;
+    let mut streams = Frames::new();
+    for name in ["video", "audio"] {
+        let sink = pipeline.by_name(name).ok_or("no sink")?;
+        let sink = sink
+            .downcast::<gst_app::AppSink>()
+            .map_err(|_| "no appsink")?;
+        let mut caps = None;
+        let mut buffers = Vec::new();
+        while let Ok(sample) = sink.pull_sample() {
+            caps = caps.or(sample.caps_owned());
+            buffers.extend(sample.buffer_owned());
+        }
+        streams.push((name, caps.ok_or("no caps")?, buffers));
+    }
+    pipeline
+        .set_state(gst::State::Null)
+        .map_err(|e| e.to_string())?;
+    Ok(streams)
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What muxing and demuxing cost, without sources and sinks, beside GStreamer's own elements.
+
+use std::path::Path;
+
+use super::{Bench, DEADLINE};
+use crate::child;
+use crate::houses::House;
+use crate::measure::Spread;
+use crate::roles::figure;
+use crate::table::{Report, cell};
+
+/// What the issue promises: CPU of ours over theirs.
+const AT_MOST: f64 = 0.7;
+
+pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> {
+    let (slow, fast) = (&bench.media.live, &bench.media.short.flv);
+    let mut lines = Vec::new();
+    for (rate, file, times) in [("2 Mb/s", slow, 40), ("50 Mb/s", fast, 2)] {
+        for (what, role, theirs, ours) in [
+            ("mux", "flv-mux", "flvmux", "flvmuxbridge"),
+            (
+                "demux, a tag a buffer",
+                "flv-demux-tags",
+                "flvdemux",
+                "flvdemuxbridge",
+            ),
+            (
+                "demux, 64 KiB blocks",
+                "flv-demux-blocks",
+                "flvdemux",
+                "flvdemuxbridge",
+            ),
+            (
+                "demux, a file pulled",
+                "flv-demux-file",
+                "flvdemux",
+                "flvdemuxbridge",
+            ),
+        ] {
+            let name = format!("{what}, {rate}");
+            if !bench.wants(&name) {
+                continue;
+            }
+            let mut costs: [Vec<f64>; 2] = Default::default();
+            let mut ratios = Vec::new();
+            for _ in 0..bench.args.rounds {
+                let theirs = cost(bench, role, theirs, file, times)?;
+                let ours = cost(bench, role, ours, file, times)?;
+                ratios.push(ours / theirs);
+                let [their_costs, our_costs] = &mut costs;
+                their_costs.push(theirs);
+                our_costs.push(ours);
+            }
+            let [theirs_cost, ours_cost] =
+                costs.map(|costs| Spread::of(costs).map(|spread| spread.show(3)));
+            let ratio = Spread::of(ratios).map(|spread| spread.median);
+            lines.push(vec![
+                name.clone(),
+                theirs_cost.unwrap_or_default(),
+                ours_cost.unwrap_or_default(),
+                cell(ratio, 2),
+            ]);
+            report.at_most(format!("{name}: of {theirs}"), AT_MOST, ratio);
+        }
+    }
+    report.table(
+        "FLV, H.264 and AAC: CPU s/GB",
+        &["", "GStreamer's", "**ours**", "ratio"],
+        &lines,
+    );
+    Ok(())
+}
+
+/// CPU seconds a GB.
+fn cost(
+    bench: &Bench<'_>,
+    role: &str,
+    element: &str,
+    file: &Path,
+    times: usize,
+) -> Result<f64, String> {
+    let (file, times) = (file.to_string_lossy(), times.to_string());
+    let mut command = bench.role(House::Ours, &[role, element, &file, &times])?;
+    let ended = child::run(&mut command, DEADLINE)?;
+    if let Some(why) = ended.complaint() {
+        return Err(format!("{role} {element}: {why}"));
+    }
+    let get = |name| figure(&ended.stdout, name);
+    let (cpu, bytes) = get("cpu").zip(get("bytes")).ok_or("no figures")?;
+    Ok(cpu / bytes * 1e9)
+}
