@@ -10,6 +10,7 @@
 pub mod amf0;
 pub mod bad_server;
 pub mod certificates;
+pub mod current_ffmpeg;
 pub mod flv_builder;
 pub mod flvdump;
 pub mod gst_peer;
