@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Who may watch: a name and a password (RFC 7617), or a link that somebody [signed](signed).
+//! Who may watch: a name and a password (RFC 7617), or a link that somebody [signed].
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
