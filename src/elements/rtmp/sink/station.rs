@@ -69,12 +69,14 @@ impl Station {
     /// # Errors
     /// The system's, when it is out of descriptors or threads.
     pub(super) fn open(settings: Settings, element: &gst::Element) -> std::io::Result<Arc<Self>> {
+        // What is sent in one go should fit, or each batch would take two.
+        let batches = 1 + settings.batch_time.as_millis() as u32 / 100;
         let config = fanout::Config {
             batch: settings.batch_time,
             recover: settings.recover_policy.into(),
             lag_time: settings.max_lag_time,
             lag_bytes: settings.max_lag_bytes as usize,
-            unsent: settings.send_buffer,
+            unsent: settings.send_buffer.saturating_mul(batches),
             stall: settings.stall_timeout,
             keyed: KEYED,
             ..fanout::Config::default()
