@@ -633,6 +633,10 @@ impl Line {
         left -= rest;
         let own = left.min(self.own.len());
         self.own.advance(own);
+        if self.own.is_empty() {
+            // It is rarely needed again, and there are thousands.
+            self.own = Transmit::default();
+        }
         left -= own;
         let Place::At(mut number) = self.place else {
             return self.figures.add_bytes(sent);

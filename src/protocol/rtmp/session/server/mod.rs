@@ -194,6 +194,7 @@ impl ServerSession {
     /// Gives back memory that only much traffic needs.
     pub fn settle(&mut self) {
         self.handshake_out = Transmit::default();
+        self.events.shrink_to_fit();
         self.link.settle();
     }
 
