@@ -168,21 +168,32 @@ fn nginx_pulls() {
     station.pipeline.eos();
     // nginx keeps its players when the source ends; what it sent is there.
     let sent = flvdump::read(&file);
-    crate::support::process::wait_until("all has arrived", || {
+    // rtmpdump writes a block late.
+    let last: Vec<_> = sent
+        .iter()
+        .rev()
+        .filter(|p| p.is_media())
+        .take(30)
+        .collect();
+    crate::support::process::wait_until("the end has arrived", || {
         std::fs::read(&out).is_ok_and(|bytes| {
             flvdump::parse(&bytes).is_ok_and(|packets| {
-                let media = |p: &[flvdump::Packet]| p.iter().filter(|p| p.is_media()).count();
-                media(&packets) + 2 >= media(&sent)
+                packets
+                    .iter()
+                    .any(|p| last.iter().any(|l| l.hash == p.hash))
             })
         })
     });
     player.interrupt();
     let _ = player.wait(Duration::from_secs(10));
+    // nginx lets a player in when the stream has begun.
     let expect = Expect {
+        from_start: false,
         to_end: false,
-        ..Expect::MEDIA
+        ..Expect::LIVE
     };
-    assert_same(&sent, &flvdump::read(&out), expect);
+    let run = assert_same(&sent, &flvdump::read(&out), expect);
+    assert!(run.matched > 100, "{run:?}");
     station.pipeline.stop();
 }
 
