@@ -228,7 +228,7 @@ fn strangers_and_empty_files_are_told_so() {
         ),
         (
             b"FLV\x01\x05\0\0\0\x09\0\0\0\0\x29\0\0\x01\0\0\0\0\0\0\0x\0\0\0\x0c",
-            "neither pictures nor sound",
+            "encrypted",
         ),
     ] {
         let path = dir.path().join("x.flv");

@@ -57,19 +57,24 @@ fn kind_of(tag: &Tag) -> Option<Kind> {
         TagKind::DataAmf3 => None,
         TagKind::Video => {
             let head = tag.video_head()?;
-            let colors = head.packet == VideoPacket::Metadata;
-            (colors || tag.is_sequence_header()).then(|| Kind::Video {
-                track: head.track.map_or(0, |track| track.id),
-                colors,
-            })
+            let colors = match head.packet {
+                VideoPacket::SequenceStart | VideoPacket::Mpeg2TsSequenceStart => false,
+                VideoPacket::Metadata => true,
+                _ => return None,
+            };
+            let track = head.track.map_or(0, |track| track.id);
+            Some(Kind::Video { track, colors })
         }
-        TagKind::Audio => tag.is_sequence_header().then(|| {
-            let head = tag.audio_head();
-            Kind::Audio {
-                track: head.and_then(|head| head.track).map_or(0, |track| track.id),
-                channels: head.is_some_and(|h| h.packet == AudioPacket::MultichannelConfig),
-            }
-        }),
+        TagKind::Audio => {
+            let head = tag.audio_head()?;
+            let channels = match head.packet {
+                AudioPacket::SequenceStart => false,
+                AudioPacket::MultichannelConfig => true,
+                _ => return None,
+            };
+            let track = head.track.map_or(0, |track| track.id);
+            Some(Kind::Audio { track, channels })
+        }
     }
 }
 

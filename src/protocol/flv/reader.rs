@@ -294,15 +294,25 @@ impl Reader {
         if stream_id != [0; 3] || size > SEARCHED_BODY {
             return Some(false);
         }
-        let end = HEAD + size + TAIL;
-        self.gather(end);
-        let behind = self.partial.get(HEAD + size..end)?;
-        if behind == ((HEAD + size) as u32).to_be_bytes() {
+        if self.ends_as_it_says(size)? {
             return Some(true);
         }
+        let end = HEAD + size + TAIL;
         self.gather(end + HEAD);
         let next = self.partial.get(end..end + HEAD)?;
         Some(matches!(next, [kind, _, _, _, _, _, _, _, 0, 0, 0] if is_tag_type(*kind)))
+    }
+
+    /// Whether the length behind a tag with a body of this size is its own; `None` where more bytes are
+    /// needed to know.
+    fn ends_as_it_says(&mut self, size: usize) -> Option<bool> {
+        if size > SEARCHED_BODY {
+            return Some(false);
+        }
+        let end = HEAD + size + TAIL;
+        self.gather(end);
+        let behind = self.partial.get(HEAD + size..end)?;
+        Some(behind == ((HEAD + size) as u32).to_be_bytes())
     }
 
     fn file_header(&mut self) -> Result<Option<Item>, FlvError> {
@@ -341,15 +351,19 @@ impl Reader {
         if starts && stream_id != [0; 3] {
             return self.lost().map(|()| None);
         }
-        if self.searches && (stream_id != [0; 3] || first & FILTER != 0) {
-            // Not even in what calls itself a tag. An encrypted one is of no more use than junk, which
-            // looks like one easily.
+        if self.searches && stream_id != [0; 3] {
+            // Not even in what calls itself a tag.
             return self.lost().map(|()| None);
         }
-        if first & FILTER != 0 {
-            return Err(self.fail(FlvError::Encrypted));
-        }
         let size = u32::from_be_bytes([0, s2, s1, s0]) as usize;
+        if first & FILTER != 0 {
+            // In a search junk looks encrypted easily; what has the right length behind it is.
+            return match self.searches.then(|| self.ends_as_it_says(size)) {
+                None | Some(Some(true)) => Err(self.fail(FlvError::Encrypted)),
+                Some(None) if !self.ended => Ok(None),
+                Some(_) => self.lost().map(|()| None),
+            };
+        }
         Ok(Some(HEAD + size + TAIL))
     }
 

@@ -35,6 +35,24 @@ fn tags(items: &[Item]) -> Vec<Tag> {
 }
 
 #[test]
+fn what_is_encrypted_is_said_to_be() {
+    let mut encrypted = tag(1, 50).as_flv().to_vec();
+    encrypted[0] |= FILTER;
+    let mut reader = Reader::searching();
+    let bytes = [HEADER, tag(0, 50).as_flv(), &encrypted].concat();
+    let mut result = Ok(None);
+    for byte in &bytes {
+        reader.push(Bytes::copy_from_slice(&[*byte]));
+        result = reader.next();
+        if result.is_err() {
+            break;
+        }
+        while let Ok(Some(_)) = reader.next() {}
+    }
+    assert_eq!(result, Err(FlvError::Encrypted));
+}
+
+#[test]
 fn junk_between_tags_is_skipped_and_counted() {
     for junk in [
         vec![0xff; 100],
