@@ -32,6 +32,10 @@ impl Lobby {
     /// Whether there is room for one more, if need be because somebody was sent away: a flood of silent
     /// peers must not keep out those that speak, nor one address all the others.
     pub(super) fn has_room(&mut self, now: Instant) -> bool {
+        if self.0.len() < limits::GREETING_PEERS {
+            return true;
+        }
+        // Those who have said what they want are looked for only when it matters.
         self.0
             .retain(|peer| peer.task.upgrade().is_some_and(|task| task.is_here()));
         if self.0.len() < limits::GREETING_PEERS {
