@@ -147,15 +147,47 @@ pub struct Retry {
     pub cause: Cause,
 }
 
+/// Attempts since the last success, whatever they are for.
+#[derive(Clone, Debug, Default)]
+pub struct Backoff {
+    policy: Policy,
+    tried: u32,
+}
+
+impl Backoff {
+    /// None yet.
+    pub fn new(policy: Policy) -> Self {
+        Self { policy, tried: 0 }
+    }
+
+    /// It worked: the next failure is the first.
+    pub fn succeeded(&mut self) {
+        self.tried = 0;
+    }
+
+    /// Attempts since the last success.
+    pub fn tried(&self) -> u32 {
+        self.tried
+    }
+
+    /// How long to wait for the next attempt; `None` to give up. `chance` is any number.
+    pub fn next(&mut self, chance: u32) -> Option<Duration> {
+        let used_up = self.policy.attempts > 0 && self.tried >= self.policy.attempts;
+        if self.policy.when == When::Never || used_up {
+            return None;
+        }
+        self.tried = self.tried.saturating_add(1);
+        Some(self.policy.delay(self.tried, chance))
+    }
+}
+
 /// The failures of one element.
 #[derive(Clone, Debug, Default)]
 pub struct Reconnect {
-    policy: Policy,
+    backoff: Backoff,
     /// The stream ran at some time.
     ran: bool,
     running_since: Option<Instant>,
-    /// Attempts since it was well.
-    attempts: u32,
     /// Connections that took the place of another.
     replaced: u32,
 }
@@ -164,7 +196,7 @@ impl Reconnect {
     /// None so far.
     pub fn new(policy: Policy) -> Self {
         Self {
-            policy,
+            backoff: Backoff::new(policy),
             ..Self::default()
         }
     }
@@ -185,21 +217,16 @@ impl Reconnect {
     pub fn failed(&mut self, cause: Cause, now: Instant, chance: u32) -> Option<Retry> {
         let well = |since: Instant| now.saturating_duration_since(since) >= WELL;
         if self.running_since.take().is_some_and(well) {
-            self.attempts = 0;
+            self.backoff.succeeded();
         }
-        let wanted = match self.policy.when {
-            When::Never => false,
-            When::Lost => self.ran,
-            When::Always => true,
-        };
-        let used_up = self.policy.attempts > 0 && self.attempts >= self.policy.attempts;
-        if !wanted || used_up || cause == Cause::Permanent {
+        let never_ran = self.backoff.policy.when == When::Lost && !self.ran;
+        if never_ran || cause == Cause::Permanent {
             return None;
         }
-        self.attempts += 1;
+        let after = self.backoff.next(chance)?;
         Some(Retry {
-            attempt: self.attempts,
-            after: self.policy.delay(self.attempts, chance),
+            attempt: self.backoff.tried(),
+            after,
             cause,
         })
     }
@@ -240,6 +267,16 @@ mod tests {
             delays.push(retry.after.as_secs());
         }
         assert_eq!(delays, [1, 2, 4, 8, 8, 8]);
+    }
+
+    #[test]
+    fn a_backoff_begins_anew_after_a_success() {
+        let mut backoff = Backoff::new(policy(When::Always));
+        let delays: Vec<_> = std::iter::from_fn(|| backoff.next(0)).collect();
+        assert_eq!((delays.len(), backoff.tried()), (6, 6));
+        backoff.succeeded();
+        assert_eq!(backoff.next(0), Some(SECOND));
+        assert_eq!(Backoff::new(policy(When::Never)).next(0), None);
     }
 
     #[test]

@@ -28,7 +28,10 @@ use super::{
 };
 use crate::{
     elements::rtmp::sentence,
-    net::wcs::{Backoff, Command, Failure, Member, Notice},
+    net::{
+        reconnect::Backoff,
+        wcs::{Command, Failure, Member, Notice},
+    },
     protocol::wcs::{
         self, StreamEventType,
         message::{PlayStream, PublishStream},

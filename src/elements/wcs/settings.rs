@@ -16,9 +16,9 @@ use crate::{
     elements::rtmp::accepts,
     net::{
         self,
+        reconnect::{Policy, When},
         stack::Target,
         tls::{CertificateProblem, ClientTls, ValidationFlags},
-        wcs::Policy,
         websocket::{Address, Opening},
     },
     protocol::{
@@ -32,6 +32,9 @@ use crate::{
 };
 
 /// See the properties.
+/// The part of each pause, in percent, that is left to chance.
+const JITTER: u32 = 25;
+
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) uri: Option<String>,
@@ -176,13 +179,14 @@ impl Settings {
 
     pub(super) fn policy(&self) -> Policy {
         Policy {
-            attempts: match (self.reconnect, self.reconnect_attempts) {
-                (false, _) => Some(0),
-                (true, 0) => None,
-                (true, attempts) => Some(attempts),
+            when: match self.reconnect {
+                true => When::Always,
+                false => When::Never,
             },
-            delay: self.reconnect_delay,
-            max_delay: self.reconnect_max_delay,
+            attempts: self.reconnect_attempts,
+            first: self.reconnect_delay,
+            largest: self.reconnect_max_delay,
+            jitter: JITTER,
         }
     }
 

@@ -12,11 +12,10 @@ use std::{
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
-use super::{
-    Backoff, Command, Failure, Inbox, Notice, Notify, Request, Session, Settings, apply, lock,
-};
+use super::{Command, Failure, Inbox, Notice, Notify, Request, Session, Settings, apply, lock};
 use crate::{
     net::{
+        reconnect::Backoff,
         stream::Ready,
         websocket::{self, WebSocket},
     },

@@ -7,7 +7,6 @@
 //! happens by its callback. Several members may share a session. With the last one the thread says
 //! goodbye and ends, and nobody waits for it.
 
-mod backoff;
 mod driver;
 #[cfg(test)]
 mod tests;
@@ -22,12 +21,12 @@ use std::{
     time::Duration,
 };
 
-pub use backoff::{Backoff, Policy};
 use mio::Waker;
 use serde_json::Value;
 
 use super::{
     NetError,
+    reconnect::Policy,
     stack::Target,
     websocket::{Opening, WebSocketError},
 };

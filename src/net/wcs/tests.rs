@@ -10,7 +10,7 @@ use tungstenite::Message;
 
 use super::*;
 use crate::{
-    net::{testing::PATIENCE, websocket::Address},
+    net::{reconnect::When, testing::PATIENCE, websocket::Address},
     protocol::wcs::{
         SessionStatus,
         message::{ClientMessage, Connection, ServerMessage, StreamState, UserData},
@@ -80,9 +80,14 @@ fn settings(address: SocketAddr, attempts: u32) -> Settings {
             ping_probes: 10,
         },
         reconnect: Policy {
-            attempts: Some(attempts),
-            delay: Duration::from_millis(10),
-            max_delay: Duration::from_millis(10),
+            when: match attempts {
+                0 => When::Never,
+                _ => When::Always,
+            },
+            attempts,
+            first: Duration::from_millis(10),
+            largest: Duration::from_millis(10),
+            jitter: 0,
         },
     }
 }
