@@ -62,6 +62,10 @@ pub struct RtmpSink {
 
 #[derive(Debug, Default)]
 pub(super) struct Streaming {
+    /// To players.
+    listens: bool,
+    /// Nothing goes out before the first of them has come.
+    pub(super) waits: bool,
     pub(super) outlet: Outlet,
     overflow: Option<Overflow>,
 }
@@ -90,9 +94,13 @@ impl RtmpSink {
     fn begin(&self) -> Result<(), gst::StateChangeError> {
         self.failed.store(false, Ordering::SeqCst);
         self.paused.store(true, Ordering::SeqCst);
-        *lock(&self.streaming) = Streaming::default();
         *lock(&self.media_timestamp) = None;
         let settings = self.with_settings(|settings| settings.clone());
+        *lock(&self.streaming) = Streaming {
+            listens: settings.mode == Mode::Listener,
+            waits: settings.wait_for_connection,
+            ..Streaming::default()
+        };
         let begun = match settings.mode {
             Mode::Listener => match settings.check_listener() {
                 Ok(()) if Self::opens_at_once(&settings) => self.listen().map(|_| ()),
@@ -476,11 +484,11 @@ impl BaseSinkImpl for RtmpSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if self.with_settings(|settings| settings.mode) == Mode::Listener {
-            return self.broadcast(&mut lock(&self.streaming), buffer);
+        let streaming = &mut *lock(&self.streaming);
+        if streaming.listens {
+            return self.broadcast(streaming, buffer);
         }
         let publisher = self.publisher()?;
-        let streaming = &mut *lock(&self.streaming);
         let overflow = *streaming.overflow.get_or_insert_with(|| self.overflow());
         let timed = buffer.dts_or_pts().is_some();
         let Some(bytes) = bytes_of(buffer) else {

@@ -123,10 +123,11 @@ impl RtmpSink {
         buffer: &gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let station = self.open_station()?;
-        if self.with_settings(|settings| settings.wait_for_connection) {
+        if streaming.waits {
             while !station.wait_for_player() {
                 self.wait_out_pause()?;
             }
+            streaming.waits = false;
         }
         let timed = buffer.dts_or_pts().is_some();
         let bytes = bytes_of(buffer).ok_or_else(|| {
