@@ -68,7 +68,7 @@ impl Ingest {
 
 impl Ingest {
     /// The same from ffmpeg through HTTP. It gathers ten packets for a request, and what it has gathered
-    /// when it ends is never sent (rtmphttp.c, `rtmp_http_read` while finishing).
+    /// when it ends does not arrive: some packets less, seen with 5.1.
     #[track_caller]
     pub(crate) fn assert_received_from_ffmpeg(&self, film: &Path) {
         let expect = Expect {
