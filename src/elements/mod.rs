@@ -3,10 +3,13 @@
 //! What a pipeline sees: properties, pads, caps, signals and bus messages, and nothing else.
 
 pub mod flv;
+mod kinds;
 mod property;
 pub mod rtmp;
 pub mod wcs;
 pub mod webm;
+
+pub use kinds::RecoverPolicy;
 
 /// Who gst-inspect says to turn to.
 const AUTHOR: &str = "The gst-plugin-rtmp authors";

@@ -5,7 +5,7 @@
 //! settings file keeps its meaning.
 
 use crate::{
-    net::{fanout, reconnect},
+    net::reconnect,
     protocol::rtmp::{handshake::crypt, url},
 };
 
@@ -219,28 +219,6 @@ pub enum Burst {
         nick = "none"
     )]
     None = 2,
-}
-
-/// What becomes of a player that is too slow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstRsRtmpRecoverPolicy")]
-pub enum RecoverPolicy {
-    /// It misses what it could not take.
-    #[default]
-    #[enum_value(name = "Go on at the next key frame", nick = "next-key-frame")]
-    NextKeyFrame = 0,
-    /// It may come again.
-    #[enum_value(name = "Reset the connection", nick = "drop")]
-    Drop = 1,
-}
-
-impl From<RecoverPolicy> for fanout::Recover {
-    fn from(policy: RecoverPolicy) -> Self {
-        match policy {
-            RecoverPolicy::NextKeyFrame => Self::NextKey,
-            RecoverPolicy::Drop => Self::Drop,
-        }
-    }
 }
 
 pub use flags::StopCommands;

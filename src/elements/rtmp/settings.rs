@@ -12,9 +12,10 @@ use std::{ops::Deref, path::PathBuf, time::Duration};
 use gio::TlsCertificateFlags;
 
 use super::kinds::{
-    Authmod, Burst, Handshake, Live, Mode, QueuePolicy, Reconnect, RecoverPolicy, RtmpeVersion,
-    Scheme, StopCommands, Takeover, UrlSplit,
+    Authmod, Burst, Handshake, Live, Mode, QueuePolicy, Reconnect, RtmpeVersion, Scheme,
+    StopCommands, Takeover, UrlSplit,
 };
+use crate::elements::RecoverPolicy;
 use crate::protocol::rtmp::url::{HttpProxy, Secret};
 
 /// Which way media flows through the element.

@@ -2,7 +2,7 @@
 
 //! The enumerations that properties of webmhttpsink take.
 
-use crate::{net::fanout, protocol::webm};
+use crate::protocol::webm;
 
 /// What the time codes of the stream are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -35,28 +35,6 @@ impl From<Timecodes> for webm::Timecodes {
             Timecodes::Source => Self::Source,
             Timecodes::WallClock => Self::WallClock,
             Timecodes::Continuing => Self::Continuing,
-        }
-    }
-}
-
-/// What becomes of a client that is too slow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstWebmHttpSinkRecoverPolicy")]
-pub enum RecoverPolicy {
-    /// It misses what it could not take.
-    #[default]
-    #[enum_value(name = "Go on at the next key frame", nick = "next-key-frame")]
-    NextKeyFrame = 0,
-    /// It may come again.
-    #[enum_value(name = "Reset the connection", nick = "drop")]
-    Drop = 1,
-}
-
-impl From<RecoverPolicy> for fanout::Recover {
-    fn from(policy: RecoverPolicy) -> Self {
-        match policy {
-            RecoverPolicy::NextKeyFrame => Self::NextKey,
-            RecoverPolicy::Drop => Self::Drop,
         }
     }
 }

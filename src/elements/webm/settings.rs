@@ -4,8 +4,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{NewHeader, RecoverPolicy, SourceLoss, Timecodes};
-use crate::protocol::rtmp::url::Secret;
+use super::{NewHeader, SourceLoss, Timecodes};
+use crate::{elements::RecoverPolicy, protocol::rtmp::url::Secret};
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {

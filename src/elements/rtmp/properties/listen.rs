@@ -5,9 +5,12 @@
 use gst::prelude::*;
 
 use super::{Property, from_millis, given, hidden, millis, property, secret, span, switch};
-use crate::elements::rtmp::{
-    kinds::{Burst, Mode, RecoverPolicy, Takeover},
-    settings::{Role, Settings},
+use crate::elements::{
+    RecoverPolicy,
+    rtmp::{
+        kinds::{Burst, Mode, Takeover},
+        settings::{Role, Settings},
+    },
 };
 
 pub(super) fn properties(role: Role, defaults: &Settings) -> Vec<Property> {
