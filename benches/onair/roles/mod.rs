@@ -2,6 +2,7 @@
 
 //! What this program does when the bench starts it again in a process of its own.
 
+pub(crate) mod crowd;
 mod flv;
 mod loops;
 mod many;

@@ -2,6 +2,7 @@
 
 //! One module a table.
 
+mod crowd;
 mod first_buffer;
 mod flv;
 mod many;

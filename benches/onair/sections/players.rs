@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::Bench;
-use super::webm::{Process, free_port, wait_for};
+use super::crowd::{HEAD, Process, free_port, line, wait_for};
 use crate::child::{self, Server};
 use crate::houses::House;
 use crate::roles::figure;
-use crate::table::{Report, cell};
+use crate::table::Report;
 
 const OURS: &str = "**ours**, each frame at once";
 const OURS_40: &str = "**ours**, batch-time 40 ms";
@@ -25,23 +25,6 @@ const NGINX: &str = "nginx-rtmp";
 
 /// Ramp, settling and window, with room.
 const DEADLINE: Duration = Duration::from_secs(90);
-
-const HEAD: [&str; 14] = [
-    "",
-    "players",
-    "served",
-    "CPU s/GB",
-    "us a player and second",
-    "% of a core",
-    "Mb/s, slowest",
-    "lag p50 ms",
-    "lag p99",
-    "lag max",
-    "join p50 ms",
-    "join p99",
-    "longest silence ms",
-    "RSS MB",
-];
 
 /// What the load printed, by row and number of players.
 type Results = HashMap<(&'static str, usize), String>;
@@ -279,24 +262,4 @@ impl Broadcast<'_> {
             );
         }
     }
-}
-
-fn line(name: &str, count: usize, printed: &str) -> Vec<String> {
-    let get = |what| figure(printed, what);
-    vec![
-        name.to_owned(),
-        count.to_string(),
-        cell(get("joined"), 0),
-        cell(get("cpu_gb"), 3),
-        cell(get("us"), 0),
-        cell(get("core"), 1),
-        cell(get("slowest_mbps"), 2),
-        cell(get("lag50"), 0),
-        cell(get("lag99"), 0),
-        cell(get("lagmax"), 0),
-        cell(get("join50"), 0),
-        cell(get("join99"), 0),
-        cell(get("silence"), 0),
-        cell(get("rss").map(|kb| kb / 1024.0), 1),
-    ]
 }

@@ -5,17 +5,17 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::Bench;
+use super::crowd::{HEAD, Process, free_port, line, wait_for};
 use crate::child::{self, Server};
 use crate::houses::House;
 use crate::media;
 use crate::roles::{figure, webm::feed::Feed};
-use crate::table::{Report, cell};
+use crate::table::Report;
 
 const OURS: &str = "**ours**, each block at once";
 const OURS_40: &str = "**ours**, batch-time 40 ms";
@@ -77,22 +77,6 @@ pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> 
         false => Ok(()),
     }
 }
-
-const HEAD: [&str; 13] = [
-    "",
-    "clients",
-    "served",
-    "CPU s/GB",
-    "us a client and second",
-    "% of a core",
-    "Mb/s, slowest",
-    "lag p50 ms",
-    "lag p99",
-    "lag max",
-    "join p50 ms",
-    "join p99",
-    "RSS MB",
-];
 
 fn promises(results: &Results, counts: &[usize], report: &mut Report) {
     let get = |name, count, what| {
@@ -163,16 +147,6 @@ struct OnAir {
     path: &'static str,
     pid: u32,
     _folder: Option<tempfile::TempDir>,
-}
-
-/// A program that is ended with its owner.
-pub(super) struct Process(pub(super) Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 struct Broadcast<'a> {
@@ -453,41 +427,6 @@ impl Broadcast<'_> {
             _folder: Some(folder),
         })
     }
-}
-
-fn line(name: &str, count: usize, printed: &str) -> Vec<String> {
-    let get = |what| figure(printed, what);
-    vec![
-        name.to_owned(),
-        count.to_string(),
-        cell(get("joined"), 0),
-        cell(get("cpu_gb"), 3),
-        cell(get("us"), 0),
-        cell(get("core"), 1),
-        cell(get("slowest_mbps"), 2),
-        cell(get("lag50"), 0),
-        cell(get("lag99"), 0),
-        cell(get("lagmax"), 0),
-        cell(get("join50"), 0),
-        cell(get("join99"), 0),
-        cell(get("rss").map(|kb| kb / 1024.0), 1),
-    ]
-}
-
-pub(super) fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-    Ok(listener.local_addr().map_err(|e| e.to_string())?.port())
-}
-
-pub(super) fn wait_for(port: u16) -> Result<(), String> {
-    let started = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if started.elapsed() > Duration::from_secs(20) {
-            return Err(format!("nobody listens on {port}"));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 fn icecast_xml(folder: &Path, port: u16) -> String {

@@ -9,14 +9,10 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::measure::percentile;
 use crate::peer::wire;
-use crate::roles::webm::load::Usage;
+use crate::roles::crowd::{Crowd, Plan, Seen};
 
 const READ: usize = 256 << 10;
-/// Sockets are looked at this often and not at each packet: what is measured is the server, which
-/// shares the machine.
-const TICK: Duration = Duration::from_millis(5);
 const HANDSHAKE: usize = 1 + 2 * 1536;
 
 struct Player {
@@ -26,12 +22,7 @@ struct Player {
     connected: Instant,
     handshake: usize,
     reader: Reader,
-    join: Option<Duration>,
-    bytes: u64,
-    before: u64,
-    heard: Option<Instant>,
-    silence: Duration,
-    gone: bool,
+    seen: Seen,
     lazy: bool,
 }
 
@@ -42,15 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let [port, stream, numbers @ ..] = args else {
         return Err(usage.to_owned());
     };
-    let number = |i: usize| numbers.get(i).and_then(|n| n.parse::<u64>().ok());
-    let (Some(port), Some(count), Some(settle), Some(window), Some(lazy), Some(pid)) = (
-        port.parse::<u16>().ok(),
-        number(0),
-        number(1),
-        number(2),
-        number(3),
-        number(4),
-    ) else {
+    let (Ok(port), Some(plan)) = (port.parse(), Plan::parse(numbers)) else {
         return Err(usage.to_owned());
     };
     let mut load = Load {
@@ -62,13 +45,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         scratch: vec![0; READ],
         measuring: false,
     };
-    load.run(
-        count as usize,
-        lazy as usize,
-        Duration::from_secs(settle),
-        Duration::from_secs(window),
-        pid,
-    )
+    plan.run(&mut load)
 }
 
 struct Load {
@@ -82,48 +59,9 @@ struct Load {
     measuring: bool,
 }
 
-impl Load {
-    fn run(
-        &mut self,
-        count: usize,
-        lazy: usize,
-        settle: Duration,
-        window: Duration,
-        pid: u64,
-    ) -> Result<(), String> {
-        // Ramp: half of them and fifty a second.
-        let rate = count as f64 / 2.0 + 50.0;
-        let start = Instant::now();
-        let mut next = start;
-        let (mut begun, mut before) = (None, None);
-        let after = loop {
-            let arrived = (start.elapsed().as_secs_f64() * rate) as usize + 1 + lazy;
-            while self.players.len() < (lazy + count).min(arrived) {
-                self.connect(self.players.len() < lazy)?;
-            }
-            self.read_all()?;
-            let complete = self.players.len() == lazy + count;
-            let ready = *begun.get_or_insert_with(Instant::now);
-            if !complete {
-                begun = None;
-            } else if before.is_none() && ready.elapsed() >= settle {
-                before = Some(Usage::of(pid)?);
-                self.measuring = true;
-                for player in &mut self.players {
-                    player.before = player.bytes;
-                    (player.heard, player.silence) = (None, Duration::ZERO);
-                }
-            } else if let Some(before) = &before
-                && before.at.elapsed() >= window
-            {
-                break Usage::of(pid)?;
-            }
-            next = (next + TICK).max(Instant::now());
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        };
-        let before = before.ok_or("no window")?;
-        self.print(&before, &after);
-        Ok(())
+impl Crowd for Load {
+    fn len(&self) -> usize {
+        self.players.len()
     }
 
     fn connect(&mut self, lazy: bool) -> Result<(), String> {
@@ -143,12 +81,7 @@ impl Load {
             connected,
             handshake: 0,
             reader: Reader::default(),
-            join: None,
-            bytes: 0,
-            before: 0,
-            heard: None,
-            silence: Duration::ZERO,
-            gone: false,
+            seen: Seen::default(),
             lazy,
         });
         Ok(())
@@ -164,20 +97,22 @@ impl Load {
             if event.is_writable()
                 && let Some(bytes) = player.unsaid.take()
             {
-                player.gone |= player.socket.write_all(&bytes).is_err();
+                player.seen.gone |= player.socket.write_all(&bytes).is_err();
             }
             // A lazy one reads until it plays, and then never again.
-            while player.unsaid.is_none() && !player.gone && !(player.lazy && player.join.is_some())
+            while player.unsaid.is_none()
+                && !player.seen.gone
+                && !(player.lazy && player.seen.join.is_some())
             {
                 match player.socket.read(&mut self.scratch) {
-                    Ok(0) => player.gone = true,
+                    Ok(0) => player.seen.gone = true,
                     Ok(n) => {
                         let arrivals = self.measuring.then_some(&mut self.arrivals);
                         player.take(&self.scratch[..n], &self.commands, now, arrivals);
                         continue;
                     }
                     Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                    Err(_) => player.gone = true,
+                    Err(_) => player.seen.gone = true,
                 }
                 break;
             }
@@ -185,50 +120,18 @@ impl Load {
         Ok(())
     }
 
-    fn print(&self, before: &Usage, after: &Usage) {
-        let readers = || self.players.iter().filter(|c| !c.lazy);
-        let seconds = (after.at - before.at).as_secs_f64();
-        let bytes: u64 = readers().map(|c| c.bytes - c.before).sum();
-        let cpu = after.cpu - before.cpu;
-        let micros = |d: Duration| d.as_micros() as u64;
-        let mut joins: Vec<u64> = readers().filter_map(|c| c.join).map(micros).collect();
-        let mut silences: Vec<u64> = readers().map(|c| micros(c.silence)).collect();
-        let mut rates: Vec<u64> = readers()
-            .map(|c| ((c.bytes - c.before) as f64 * 8.0 / seconds) as u64)
-            .collect();
-        let joined = joins.len();
-        // A key frame that not all got within the window says little.
-        let mut lags: Vec<u64> = Vec::new();
-        for times in self.arrivals.values() {
-            let first = times.iter().min().copied();
-            let last = times.iter().max().copied();
-            if let (Some(first), Some(last)) = (first, last)
-                && first > before.at + Duration::from_millis(200)
-                && last + Duration::from_millis(1200) < after.at
-            {
-                lags.extend(times.iter().map(|at| micros(*at - first)));
-            }
-        }
-        let ms = |values: &mut [u64], share| {
-            percentile(values, share).map_or(f64::NAN, |us| us as f64 / 1000.0)
-        };
-        let count = joined.max(1) as f64;
-        println!(
-            "cpu_gb={} us={} core={} mbps={} slowest_mbps={} joined={joined} gone={} lag50={} lag99={} lagmax={} join50={} join99={} silence={} rss={}",
-            cpu / (bytes as f64 / 1e9),
-            cpu * 1e6 / count / seconds,
-            cpu / seconds * 100.0,
-            bytes as f64 * 8.0 / seconds / count / 1e6,
-            percentile(&mut rates, 0.0).unwrap_or(0) as f64 / 1e6,
-            readers().filter(|c| c.gone).count(),
-            ms(&mut lags, 0.5),
-            ms(&mut lags, 0.99),
-            ms(&mut lags, 1.0),
-            ms(&mut joins, 0.5),
-            ms(&mut joins, 0.99),
-            ms(&mut silences, 0.5),
-            after.rss_kb,
-        );
+    fn watch(&mut self) {
+        self.measuring = true;
+        self.players.iter_mut().for_each(|p| p.seen.begin());
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        let readers = self.players.iter().filter(|p| !p.lazy);
+        readers.map(|p| p.seen.clone()).collect()
+    }
+
+    fn arrivals(&self) -> Vec<&[Instant]> {
+        self.arrivals.values().map(Vec::as_slice).collect()
     }
 }
 
@@ -240,21 +143,18 @@ impl Player {
         now: Instant,
         mut arrivals: Option<&mut HashMap<u32, Vec<Instant>>>,
     ) {
-        self.bytes += bytes.len() as u64;
+        self.seen.hear(bytes.len(), now);
         if self.handshake < HANDSHAKE {
             let part = bytes.len().min(HANDSHAKE - self.handshake);
             self.handshake += part;
             bytes = &bytes[part..];
             if self.handshake == HANDSHAKE {
                 // C2, then everything that a player says, without waiting for any answer.
-                self.gone |= self.socket.write_all(&[0; 1536]).is_err()
+                self.seen.gone |= self.socket.write_all(&[0; 1536]).is_err()
                     || self.socket.write_all(commands).is_err();
             }
         }
-        if let Some(heard) = self.heard.replace(now) {
-            self.silence = self.silence.max(now - heard);
-        }
-        let (join, connected) = (&mut self.join, self.connected);
+        let (join, connected) = (&mut self.seen.join, self.connected);
         self.reader.take(bytes, |time, whole| {
             if whole {
                 join.get_or_insert_with(|| now - connected);

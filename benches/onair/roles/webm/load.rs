@@ -14,14 +14,11 @@ use mio::{Events, Interest, Poll, Token};
 use rustls::{ClientConnection, StreamOwned};
 
 use super::feed::element;
-use crate::measure::percentile;
 use crate::peer::tls;
+use crate::roles::crowd::{Crowd, Plan, Seen};
 
 const CLUSTER: [u8; 4] = [0x1f, 0x43, 0xb6, 0x75];
 const READ: usize = 256 << 10;
-/// Sockets are looked at this often and not at each packet: what is measured is the server, which
-/// shares the machine.
-const TICK: Duration = Duration::from_millis(5);
 /// A join that takes longer than the measurement is none.
 const JOIN_BYTES: usize = 4 << 20;
 
@@ -37,12 +34,9 @@ struct Client {
     connected: Instant,
     /// The stream so far, until the first key frame is whole.
     joining: Option<Vec<u8>>,
-    join: Option<Duration>,
+    seen: Seen,
     /// The last bytes, in case a Cluster begins in them.
     tail: Vec<u8>,
-    bytes: u64,
-    before: u64,
-    gone: bool,
     lazy: bool,
 }
 
@@ -53,15 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let [port, path, numbers @ ..] = args else {
         return Err(usage.to_owned());
     };
-    let number = |i: usize| numbers.get(i).and_then(|n| n.parse::<u64>().ok());
-    let (Some(port), Some(count), Some(settle), Some(window), Some(lazy), Some(pid)) = (
-        port.parse().ok(),
-        number(0),
-        number(1),
-        number(2),
-        number(3),
-        number(4),
-    ) else {
+    let (Ok(port), Some(plan)) = (port.parse(), Plan::parse(numbers)) else {
         return Err(usage.to_owned());
     };
     let config = numbers
@@ -78,13 +64,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         scratch: vec![0; READ],
         measuring: false,
     };
-    load.run(
-        count as usize,
-        lazy as usize,
-        Duration::from_secs(settle),
-        Duration::from_secs(window),
-        pid,
-    )
+    plan.run(&mut load)
 }
 
 struct Load {
@@ -99,49 +79,9 @@ struct Load {
     measuring: bool,
 }
 
-impl Load {
-    fn run(
-        &mut self,
-        count: usize,
-        lazy: usize,
-        settle: Duration,
-        window: Duration,
-        pid: u64,
-    ) -> Result<(), String> {
-        for _ in 0..lazy {
-            self.connect(true)?;
-        }
-        // Ramp: half of them and fifty a second.
-        let rate = count as f64 / 2.0 + 50.0;
-        let start = Instant::now();
-        let mut next = start;
-        let mut begun = None;
-        let mut before = None;
-        let after = loop {
-            let arrived = (start.elapsed().as_secs_f64() * rate) as usize + 1;
-            while self.clients.len() < (lazy + count).min(lazy + arrived) {
-                self.connect(false)?;
-            }
-            self.read_all()?;
-            let complete = self.clients.len() == lazy + count;
-            let ready = *begun.get_or_insert_with(Instant::now);
-            if !complete {
-                begun = None;
-            } else if before.is_none() && ready.elapsed() >= settle {
-                before = Some(Usage::of(pid)?);
-                self.measuring = true;
-                self.clients.iter_mut().for_each(|c| c.before = c.bytes);
-            } else if let Some(before) = &before
-                && before.at.elapsed() >= window
-            {
-                break Usage::of(pid)?;
-            }
-            next = (next + TICK).max(Instant::now());
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        };
-        let before = before.ok_or("no window")?;
-        self.print(&before, &after);
-        Ok(())
+impl Crowd for Load {
+    fn len(&self) -> usize {
+        self.clients.len()
     }
 
     fn connect(&mut self, lazy: bool) -> Result<(), String> {
@@ -187,11 +127,8 @@ impl Load {
             unsaid,
             connected,
             joining: Some(Vec::new()),
-            join: None,
+            seen: Seen::default(),
             tail: Vec::new(),
-            bytes: 0,
-            before: 0,
-            gone: false,
             lazy,
         });
         Ok(())
@@ -208,7 +145,7 @@ impl Load {
                 && let (Socket::Plain(socket), Some(request)) =
                     (&mut client.socket, client.unsaid.take())
             {
-                client.gone |= socket.write_all(request.as_bytes()).is_err();
+                client.seen.gone |= socket.write_all(request.as_bytes()).is_err();
             }
             while client.unsaid.is_none() && !client.lazy {
                 let read = match &mut client.socket {
@@ -216,7 +153,7 @@ impl Load {
                     Socket::Tls(tls) => tls.read(&mut self.scratch),
                 };
                 match read {
-                    Ok(0) => client.gone = true,
+                    Ok(0) => client.seen.gone = true,
                     Ok(n) => {
                         let measuring = self.measuring;
                         let arrivals = &mut self.arrivals;
@@ -228,7 +165,7 @@ impl Load {
                         continue;
                     }
                     Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                    Err(_) => client.gone = true,
+                    Err(_) => client.seen.gone = true,
                 }
                 break;
             }
@@ -236,59 +173,29 @@ impl Load {
         Ok(())
     }
 
-    fn print(&self, before: &Usage, after: &Usage) {
-        let readers = || self.clients.iter().filter(|c| !c.lazy);
-        let seconds = (after.at - before.at).as_secs_f64();
-        let bytes: u64 = readers().map(|c| c.bytes - c.before).sum();
-        let cpu = after.cpu - before.cpu;
-        let micros = |d: Duration| d.as_micros() as u64;
-        let mut joins: Vec<u64> = readers().filter_map(|c| c.join).map(micros).collect();
-        let mut rates: Vec<u64> = readers()
-            .map(|c| ((c.bytes - c.before) as f64 * 8.0 / seconds) as u64)
-            .collect();
-        let joined = joins.len();
-        // A Cluster that not all got within the window says little.
-        let mut lags: Vec<u64> = Vec::new();
-        for times in self.arrivals.values() {
-            let first = times.iter().min().copied();
-            let last = times.iter().max().copied();
-            if let (Some(first), Some(last)) = (first, last)
-                && first > before.at + Duration::from_millis(200)
-                && last + Duration::from_millis(1200) < after.at
-            {
-                lags.extend(times.iter().map(|at| micros(*at - first)));
-            }
-        }
-        let ms = |values: &mut [u64], share| {
-            percentile(values, share).map_or(f64::NAN, |us| us as f64 / 1000.0)
-        };
-        let clients = joined.max(1) as f64;
-        println!(
-            "cpu_gb={} us={} core={} mbps={} slowest_mbps={} joined={joined} gone={} lag50={} lag99={} lagmax={} join50={} join99={} rss={}",
-            cpu / (bytes as f64 / 1e9),
-            cpu * 1e6 / clients / seconds,
-            cpu / seconds * 100.0,
-            bytes as f64 * 8.0 / seconds / clients / 1e6,
-            percentile(&mut rates, 0.0).unwrap_or(0) as f64 / 1e6,
-            readers().filter(|c| c.gone).count(),
-            ms(&mut lags, 0.5),
-            ms(&mut lags, 0.99),
-            ms(&mut lags, 1.0),
-            ms(&mut joins, 0.5),
-            ms(&mut joins, 0.99),
-            after.rss_kb,
-        );
+    fn watch(&mut self) {
+        self.measuring = true;
+        self.clients.iter_mut().for_each(|c| c.seen.begin());
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        let readers = self.clients.iter().filter(|c| !c.lazy);
+        readers.map(|c| c.seen.clone()).collect()
+    }
+
+    fn arrivals(&self) -> Vec<&[Instant]> {
+        self.arrivals.values().map(Vec::as_slice).collect()
     }
 }
 
 impl Client {
     /// Looks for Clusters; `arrived` is told their time codes.
     fn take(&mut self, bytes: &[u8], now: Instant, mut arrived: impl FnMut(u64)) {
-        self.bytes += bytes.len() as u64;
+        self.seen.hear(bytes.len(), now);
         if let Some(so_far) = &mut self.joining {
             so_far.extend_from_slice(bytes);
             if has_key_frame(so_far) {
-                self.join = Some(now - self.connected);
+                self.seen.join = Some(now - self.connected);
                 self.joining = None;
             } else if so_far.len() > JOIN_BYTES {
                 self.joining = None;
@@ -352,36 +259,4 @@ fn has_key_frame(bytes: &[u8]) -> bool {
         at = next;
     }
     false
-}
-
-/// What a process has used.
-pub(crate) struct Usage {
-    pub(crate) at: Instant,
-    /// Seconds, user and system.
-    pub(crate) cpu: f64,
-    pub(crate) rss_kb: u64,
-}
-
-impl Usage {
-    pub(crate) fn of(pid: u64) -> Result<Self, String> {
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{pid}/{file}"))
-                .map_err(|e| format!("/proc/{pid}: {e}"))
-        };
-        let stat = read("stat")?;
-        // Behind the name, which may have anything in it.
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let field = |n: usize| fields.split_whitespace().nth(n)?.parse::<f64>().ok();
-        let ticks = field(11).zip(field(12)).ok_or("stat has no times")?;
-        let status = read("status")?;
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let rss = rss.and_then(|rss| rss.split_whitespace().next()?.parse().ok());
-        // SAFETY: sysconf only looks up a constant.
-        let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-        Ok(Self {
-            at: Instant::now(),
-            cpu: (ticks.0 + ticks.1) / hertz,
-            rss_kb: rss.unwrap_or(0),
-        })
-    }
 }
