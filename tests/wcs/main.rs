@@ -4,12 +4,16 @@
 //! published and played, and what becomes of a pipeline whose server misbehaves.
 
 // Everything here is for this program alone.
-#![allow(unreachable_pub)]
+#![allow(unreachable_pub, dead_code)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod bad_input;
+mod browser;
+#[path = "../webm/chromium.rs"]
+mod chromium;
+mod codecs;
 mod media;
 mod play;
 mod publish;

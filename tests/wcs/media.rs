@@ -5,13 +5,17 @@
 use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
 };
 
 use gst::prelude::*;
 use gstrtmp::elements::wcs::description::{SdpType, to_text, to_value};
 
-use crate::support::process::PATIENCE;
+use crate::{codecs::CODECS, support::process::PATIENCE};
 
 /// Hashes of frames, in order.
 pub type Frames = Arc<Mutex<Vec<u64>>>;
@@ -22,16 +26,61 @@ pub fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Notes every buffer that leaves this pad.
+/// Notes every buffer that leaves this pad. Of H.264 every slice: the parameter sets between them are
+/// sent along where they may be missed, and start codes become lengths.
 pub fn note(pad: &gst::Pad, frames: &Frames) {
     let frames = frames.clone();
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let Some(buffer) = info.buffer() {
             let map = buffer.map_readable().unwrap();
-            frames.lock().unwrap().push(hash(&map));
+            let caps = pad.current_caps();
+            let h264 = caps
+                .as_ref()
+                .and_then(|caps| caps.structure(0))
+                .filter(|structure| structure.name() == "video/x-h264");
+            let mut frames = frames.lock().unwrap();
+            match h264.map(|structure| structure.get::<&str>("stream-format")) {
+                None => frames.push(hash(&map)),
+                Some(Ok("avc")) => frames.extend(slices(of_lengths(&map))),
+                Some(_) => frames.extend(slices(of_start_codes(&map))),
+            }
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+fn slices(units: Vec<&[u8]>) -> impl Iterator<Item = u64> {
+    let slices = units.into_iter().filter(|unit| {
+        let kind = unit.first().map_or(0, |head| head & 0x1f);
+        kind == 1 || kind == 5
+    });
+    slices.map(hash)
+}
+
+fn of_lengths(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut units = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        units.push(&rest[..length]);
+        bytes = &rest[length..];
+    }
+    units
+}
+
+fn of_start_codes(bytes: &[u8]) -> Vec<&[u8]> {
+    let starts: Vec<_> = (0..bytes.len().saturating_sub(2))
+        .filter(|at| bytes[*at..].starts_with(&[0, 0, 1]))
+        .collect();
+    let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
+    let units = starts.iter().zip(ends).map(|(start, end)| {
+        let mut unit = &bytes[start + 3..end];
+        // Zeros between one and the next belong to neither.
+        while let [rest @ .., 0] = unit {
+            unit = rest;
+        }
+        unit
+    });
+    units.collect()
 }
 
 /// What came is a part of what was sent, in order and without a hole.
@@ -60,6 +109,27 @@ pub struct Seen {
     pub video: Frames,
     /// Frames of the picture that were sent.
     pub sent: Frames,
+    /// And of the sound.
+    pub sent_audio: Frames,
+    /// Packets that were lost on the way.
+    pub lost: Arc<AtomicUsize>,
+    /// Where the pictures come out of their packets, for who wants a key frame.
+    pub depayloaded: Arc<Mutex<Vec<gst::Pad>>>,
+}
+
+/// Loses one of so many RTP packets that come out of here.
+pub fn lose(pad: &gst::Pad, one_of: usize, lost: &Arc<AtomicUsize>) {
+    let (lost, count) = (lost.clone(), AtomicUsize::new(0));
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let map = info.buffer().unwrap().map_readable().unwrap();
+        // RFC 7983, and RFC 5761 for what is RTCP.
+        let is_rtp = matches!(map[..], [128..=191, second, ..] if !(192..=223).contains(&second));
+        if is_rtp && count.fetch_add(1, Ordering::SeqCst) % one_of == one_of - 1 {
+            lost.fetch_add(1, Ordering::SeqCst);
+            return gst::PadProbeReturn::Drop;
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 impl Media {
@@ -67,6 +137,12 @@ impl Media {
         let webrtc = gst::ElementFactory::make("webrtcbin").build().unwrap();
         webrtc.set_property_from_str("bundle-policy", "none");
         add_loopback(&webrtc);
+        // It asks for what was lost.
+        webrtc.connect("on-new-transceiver", false, |args| {
+            let transceiver = args[1].get::<glib::Object>().unwrap();
+            transceiver.set_property("do-nack", true);
+            None
+        });
         webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
             connected(nick(webrtc, "connection-state"));
         });
@@ -79,10 +155,29 @@ impl Media {
         }
     }
 
-    /// Receives what is offered.
-    pub fn receive(seen: &Seen, connected: impl Fn(String) + Send + Sync + 'static) -> Self {
+    /// Receives what is offered, one of so many packets excepted.
+    pub fn receive(
+        seen: &Seen,
+        connected: impl Fn(String) + Send + Sync + 'static,
+        loses: Option<usize>,
+    ) -> Self {
         let media = Self::new(seen, connected);
+        if let Some(one_of) = loses {
+            // What is sent again may be lost again.
+            media.webrtc.set_property("latency", 1000_u32);
+            let lost = seen.lost.clone();
+            let bin = media.webrtc.downcast_ref::<gst::Bin>().unwrap();
+            bin.connect_deep_element_added(move |_, _, part| {
+                if part
+                    .factory()
+                    .is_some_and(|factory| factory.name() == "nicesrc")
+                {
+                    lose(&part.static_pad("src").unwrap(), one_of, &lost);
+                }
+            });
+        }
         let (audio, video) = (seen.audio.clone(), seen.video.clone());
+        let depayloaded = seen.depayloaded.clone();
         let pipeline = media.pipeline.downgrade();
         media.webrtc.connect_pad_added(move |_, pad| {
             let Some(pipeline) = pipeline.upgrade() else {
@@ -90,13 +185,13 @@ impl Media {
             };
             let caps = pad.current_caps().unwrap();
             let caps = caps.structure(0).unwrap();
-            let (depayloader, frames) = match caps.get::<&str>("encoding-name").unwrap() {
-                "OPUS" => ("rtpopusdepay", &audio),
-                "PCMA" => ("rtppcmadepay", &audio),
-                "VP8" => ("rtpvp8depay", &video),
-                "H264" => ("rtph264depay", &video),
-                other => panic!("{other}"),
-            };
+            let name = caps.get::<&str>("encoding-name").unwrap();
+            let codec = CODECS
+                .iter()
+                .find(|codec| codec.rtp.eq_ignore_ascii_case(name));
+            let codec = codec.unwrap_or_else(|| panic!("{name}"));
+            let frames = if codec.is_video() { &video } else { &audio };
+            let depayloader = codec.depayloader;
             let depayloader = gst::ElementFactory::make(depayloader).build().unwrap();
             let sink = gst::ElementFactory::make("fakesink")
                 .property("sync", false)
@@ -105,7 +200,11 @@ impl Media {
                 .unwrap();
             pipeline.add_many([&depayloader, &sink]).unwrap();
             depayloader.link(&sink).unwrap();
-            note(&depayloader.static_pad("src").unwrap(), frames);
+            let src = depayloader.static_pad("src").unwrap();
+            note(&src, frames);
+            if codec.is_video() {
+                depayloaded.lock().unwrap().push(src);
+            }
             for element in [&sink, &depayloader] {
                 element.sync_state_with_parent().unwrap();
             }
@@ -114,41 +213,41 @@ impl Media {
         media
     }
 
-    /// Sends a test picture as VP8, and a tone as Opus, with the offer's payload types.
+    /// Sends a test picture and a noise in the first codecs that are offered, with the offer's payload
+    /// types.
     pub fn send(
         seen: &Seen,
         connected: impl Fn(String) + Send + Sync + 'static,
         offer: &str,
+        sends_nothing: bool,
     ) -> Self {
         let media = Self::new(seen, connected);
-        let payload = |name: &str| {
-            let line = offer.lines().find(|line| line.contains(name)).unwrap();
-            let number = line.trim_start_matches("a=rtpmap:").split(' ').next();
-            number.unwrap().parse::<u32>().unwrap()
-        };
-        // In the offer's order.
-        let mut chains = vec![
-            (
-                "m=audio",
-                "opus",
-                "audiotestsrc is-live=true ! opusenc ! rtpopuspay name=p",
-            ),
-            (
-                "m=video",
-                "VP8",
-                "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=30/1 ! vp8enc deadline=1 keyframe-max-dist=3000 name=e ! rtpvp8pay name=p",
-            ),
-        ];
-        chains.sort_by_key(|(line, ..)| offer.find(line).unwrap_or(usize::MAX));
-        for (line, name, chain) in chains {
-            if !offer.contains(line) {
-                continue;
+        for section in offer.split("\r\nm=").skip(1) {
+            let mapped = section
+                .lines()
+                .find_map(|line| line.strip_prefix("a=rtpmap:"));
+            let (payload, name) = mapped.unwrap().split_once(' ').unwrap();
+            let name = name.split('/').next().unwrap();
+            let codec = CODECS
+                .iter()
+                .find(|codec| codec.rtp.eq_ignore_ascii_case(name));
+            let codec = codec.unwrap_or_else(|| panic!("{name}"));
+            let chain = format!("{} ! {} name=p", codec.chain, codec.payloader);
+            let bin = gst::parse::bin_from_description(&chain, true).unwrap();
+            let payload: u32 = payload.parse().unwrap();
+            let payloader = bin.by_name("p").unwrap();
+            payloader.set_property("pt", payload);
+            if sends_nothing {
+                let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+                let src = payloader.static_pad("src").unwrap();
+                src.add_probe(data, |_, _| gst::PadProbeReturn::Drop);
             }
-            let bin = gst::parse::bin_from_description(chain, true).unwrap();
-            bin.by_name("p").unwrap().set_property("pt", payload(name));
-            if let Some(encoder) = bin.by_name("e") {
-                note(&encoder.static_pad("src").unwrap(), &media.seen.sent);
-            }
+            let sent = match codec.is_video() {
+                true => &media.seen.sent,
+                false => &media.seen.sent_audio,
+            };
+            let encoded = bin.by_name("encoder").unwrap();
+            note(&encoded.static_pad("src").unwrap(), sent);
             media.pipeline.add(&bin).unwrap();
             bin.link(&media.webrtc).unwrap();
         }
@@ -220,8 +319,9 @@ pub fn in_the_servers_style(answer: &str) -> String {
             is_video = line.starts_with("m=video");
             lines.push(line.replace("UDP/TLS/RTP/SAVPF", "RTP/SAVPF"));
         } else if line.starts_with("a=candidate:") {
+            let line = line.replace(" udp ", " UDP ");
             if line.contains(" UDP ") {
-                lines.push(line.to_owned());
+                lines.push(line.clone());
                 lines.push(line.replace(" 1 UDP ", " 2 UDP "));
             }
         } else if line.starts_with("a=rtcp-mux") && is_video {
@@ -248,24 +348,25 @@ pub fn in_the_servers_style(answer: &str) -> String {
     lines.join("\r\n") + "\r\n"
 }
 
-/// The offer with nothing but the codecs that [`Media::send`] has, and that it can receive.
-pub fn cut(offer: &str) -> String {
-    let mut kept = Vec::new();
+/// The offer with nothing but these codecs, each with one payload type.
+pub fn cut(offer: &str, codecs: &[&str]) -> String {
+    let mut kept: Vec<(String, &str)> = Vec::new();
     for line in offer.lines() {
         if let Some(rest) = line.strip_prefix("a=rtpmap:")
             && let Some((payload, name)) = rest.split_once(' ')
-            && ["opus/", "VP8/"]
-                .iter()
-                .any(|codec| name.starts_with(codec))
+            && let Some(name) = name.split('/').next()
+            && codecs.contains(&name)
+            && kept.iter().all(|(_, other)| *other != name)
         {
-            kept.push(payload.to_owned());
+            kept.push((payload.to_owned(), name));
         }
     }
+    let is_kept = |payload: &str| kept.iter().any(|(kept, _)| kept == payload);
     let lines = offer.lines().filter_map(|line| {
         if line.starts_with("m=") {
             let words = line.split(' ').enumerate();
             let words: Vec<_> = words
-                .filter(|(at, word)| *at < 3 || kept.iter().any(|kept| kept == word))
+                .filter(|(at, word)| *at < 3 || is_kept(word))
                 .map(|(_, word)| word)
                 .collect();
             return Some(words.join(" "));
@@ -273,7 +374,7 @@ pub fn cut(offer: &str) -> String {
         for name in ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"] {
             if let Some(rest) = line.strip_prefix(name) {
                 let payload = rest.split(' ').next().unwrap();
-                return kept.iter().any(|kept| kept == payload).then(|| line.into());
+                return is_kept(payload).then(|| line.into());
             }
         }
         Some(line.to_owned())

@@ -5,6 +5,7 @@
 use gst::prelude::*;
 
 use crate::{
+    codecs::CODECS,
     media::{Frames, assert_part_of, nick, note},
     server::{Habits, Server},
     support::pipeline::Pipeline,
@@ -90,6 +91,38 @@ fn a_decoder_needs_nothing_in_between() {
     let offer = asked["sdp"].as_str().unwrap();
     assert!(!offer.contains("m=audio"), "{offer}");
     assert!(offer.contains("a=recvonly"), "{offer}");
+}
+
+#[test]
+fn every_codec_comes_as_it_is_sent() {
+    for codec in &CODECS {
+        let server = Server::new(Habits {
+            codecs: std::array::from_ref(&codec.rtp),
+            ..Habits::default()
+        });
+        let other = if codec.is_video() {
+            "audio=false"
+        } else {
+            "video=false"
+        };
+        let pipeline = player(
+            &server,
+            &format!("{other} ! {} ! fakesink name=sink sync=false", codec.caps),
+        );
+        let came = Frames::default();
+        note(&pipeline.element("sink").static_pad("sink").unwrap(), &came);
+        pipeline.play();
+        wait_for_status(&pipeline, "PLAYING");
+        wait_for_frames(&came, 20);
+        pipeline.stop();
+        let seen = server.seen();
+        let sent = if codec.is_video() {
+            &seen.sent
+        } else {
+            &seen.sent_audio
+        };
+        assert_part_of(&came.lock().unwrap(), &sent.lock().unwrap());
+    }
 }
 
 #[test]

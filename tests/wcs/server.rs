@@ -39,6 +39,9 @@ pub enum Reply {
 
 type Mangle = Arc<dyn Fn(String) -> String + Send + Sync>;
 
+/// Answers offers; whether they are to be received comes first.
+type FarEnd = Arc<dyn Fn(bool, &str) -> String + Send + Sync>;
+
 /// How a server behaves.
 #[derive(Clone)]
 pub struct Habits {
@@ -56,6 +59,18 @@ pub struct Habits {
     pub flood: Option<String>,
     /// Hangs up so long after media are connected.
     pub hang_up_after: Option<Duration>,
+    /// Names of the codecs that it takes.
+    pub codecs: &'static [&'static str],
+    /// Loses one of so many packets of what is published.
+    pub loses: Option<usize>,
+    /// Says that the stream flows along with its answer.
+    pub is_hasty: bool,
+    /// Neither reads nor writes any more once media are connected.
+    pub falls_silent: bool,
+    /// Says that the stream plays, and sends none of it.
+    pub sends_nothing: bool,
+    /// Who answers in its place; it does not wait for media then.
+    pub far_end: Option<FarEnd>,
 }
 
 impl Default for Habits {
@@ -68,6 +83,12 @@ impl Default for Habits {
             end: Reply::Well,
             flood: None,
             hang_up_after: None,
+            codecs: &["opus", "VP8"],
+            loses: None,
+            is_hasty: false,
+            falls_silent: false,
+            sends_nothing: false,
+            far_end: None,
         }
     }
 }
@@ -189,7 +210,7 @@ struct Call {
     name: String,
     published: bool,
     /// Dropped with the call.
-    _media: Media,
+    _media: Option<Media>,
 }
 
 type Socket = WebSocket<TcpStream>;
@@ -222,6 +243,9 @@ impl Session {
                         vec![state_of(call, status, None)]
                     }) {
                         return;
+                    }
+                    while self.habits.falls_silent && !self.stop.load(Ordering::SeqCst) {
+                        thread::park_timeout(Duration::from_millis(5));
                     }
                     flood = self.habits.flood.is_some();
                     hang_up = self.habits.hang_up_after.map(|d| Instant::now() + d);
@@ -274,17 +298,33 @@ impl Session {
                         let offer = data["sdp"].as_str().unwrap();
                         assert!(!offer.contains("a=candidate"), "{offer}");
                         let (report, call_id) = (report.clone(), id.to_owned());
+                        if self.habits.is_hasty || self.habits.far_end.is_some() {
+                            let _ = report.send(call_id.clone());
+                        }
+                        let is_hasty = self.habits.is_hasty;
                         let connected = move |state: String| {
-                            if state == "connected" {
+                            if state == "connected" && !is_hasty {
                                 let _ = report.send(call_id.clone());
                             }
                         };
-                        let offer = cut(offer);
-                        let media = match published {
-                            true => Media::receive(&self.seen, connected),
-                            false => Media::send(&self.seen, connected, &offer),
+                        let (media, answer) = match &self.habits.far_end {
+                            Some(far_end) => (None, far_end(published, offer)),
+                            None => {
+                                let offer = cut(offer, self.habits.codecs);
+                                let media = match published {
+                                    true => {
+                                        Media::receive(&self.seen, connected, self.habits.loses)
+                                    }
+                                    false => {
+                                        let nothing = self.habits.sends_nothing;
+                                        Media::send(&self.seen, connected, &offer, nothing)
+                                    }
+                                };
+                                let answer = media.answer(&offer);
+                                (Some(media), answer)
+                            }
                         };
-                        let answer = in_the_servers_style(&media.answer(&offer));
+                        let answer = in_the_servers_style(&answer);
                         calls.push(Call {
                             id: id.to_owned(),
                             name: data["name"].as_str().unwrap().to_owned(),
@@ -321,6 +361,11 @@ impl Session {
                     let event = json!({"message": "OnDataEvent", "data": [data["payload"]]});
                     socket.send(Message::text(answer.to_string())).is_ok()
                         && socket.send(Message::text(event.to_string())).is_ok()
+                }
+                "snapshot" => {
+                    let event = json!({"message": "notifyStreamEvent", "data": [
+                        {"mediaSessionId": id, "type": "snapshotCompleted", "payload": "a.png"}]});
+                    socket.send(Message::text(event.to_string())).is_ok()
                 }
                 "sendStreamEvent" => {
                     let event = json!({"message": "notifyStreamEvent", "data": [data]});

@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../wcs/codecs.rs"]
+mod codecs;
 #[path = "../wcs/media.rs"]
 mod media;
 #[path = "../wcs/server.rs"]

@@ -45,10 +45,15 @@ pub struct Tab(String);
 
 /// What can be seen of a tab's video.
 #[derive(Clone, Debug)]
-pub struct Look(Value);
+pub struct Look(pub Value);
 
 impl Chromium {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With further arguments.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = TempDir::with_prefix("chromium").expect("a folder");
         let mut command = Command::new("sh");
@@ -77,6 +82,7 @@ impl Chromium {
                 "--remote-debugging-pipe",
             ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(arguments)
             .arg("about:blank")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -151,7 +157,7 @@ impl Chromium {
 
     /// Opens a page and waits until this is so there.
     #[track_caller]
-    fn visit(&mut self, url: &str, so: &str) -> Tab {
+    pub fn visit(&mut self, url: &str, so: &str) -> Tab {
         let target = self.call(None, "Target.createTarget", json!({"url": url}));
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let session = self.call(None, "Target.attachToTarget", target);

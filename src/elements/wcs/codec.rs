@@ -11,6 +11,8 @@ use gst::prelude::*;
 pub(super) struct Codec {
     /// Media type of the encoded stream.
     media_type: &'static str,
+    /// Its rate, where there is one only; of one channel then.
+    rate: Option<i32>,
     pub(super) kind: Kind,
     /// `encoding-name` in caps of RTP.
     encoding: &'static str,
@@ -71,6 +73,7 @@ const H264: &[&[(&str, &str)]] = &[
 static CODECS: [Codec; 7] = [
     Codec {
         media_type: "video/x-h264",
+        rate: None,
         kind: Kind::Video,
         encoding: "H264",
         clock_rate: 90_000,
@@ -81,6 +84,7 @@ static CODECS: [Codec; 7] = [
     },
     Codec {
         media_type: "video/x-vp8",
+        rate: None,
         kind: Kind::Video,
         encoding: "VP8",
         clock_rate: 90_000,
@@ -91,6 +95,7 @@ static CODECS: [Codec; 7] = [
     },
     Codec {
         media_type: "video/x-vp9",
+        rate: None,
         kind: Kind::Video,
         encoding: "VP9",
         clock_rate: 90_000,
@@ -101,6 +106,7 @@ static CODECS: [Codec; 7] = [
     },
     Codec {
         media_type: "audio/x-opus",
+        rate: None,
         kind: Kind::Audio,
         encoding: "OPUS",
         clock_rate: 48_000,
@@ -112,6 +118,7 @@ static CODECS: [Codec; 7] = [
     },
     Codec {
         media_type: "audio/x-alaw",
+        rate: Some(8000),
         kind: Kind::Audio,
         encoding: "PCMA",
         clock_rate: 8000,
@@ -122,6 +129,7 @@ static CODECS: [Codec; 7] = [
     },
     Codec {
         media_type: "audio/x-mulaw",
+        rate: Some(8000),
         kind: Kind::Audio,
         encoding: "PCMU",
         clock_rate: 8000,
@@ -132,6 +140,7 @@ static CODECS: [Codec; 7] = [
     },
     Codec {
         media_type: "audio/G722",
+        rate: Some(16_000),
         kind: Kind::Audio,
         encoding: "G722",
         // RFC 3551: an error of long standing.
@@ -224,7 +233,11 @@ pub(super) fn encoded(kind: Kind) -> gst::Caps {
                 caps.merge_structure(h264.build());
             }
         } else {
-            caps.merge_structure(gst::Structure::new_empty(codec.media_type));
+            // An encoder that can choose has to know what is packed.
+            let encoded = gst::Structure::builder(codec.media_type)
+                .field_if_some("rate", codec.rate)
+                .field_if_some("channels", codec.rate.map(|_| 1));
+            caps.merge_structure(encoded.build());
         }
     }
     caps

@@ -66,7 +66,7 @@ pub(super) enum Task {
     /// Its connection has another state.
     Connection(u64, String),
     /// A part of it reports an error.
-    Broken(String),
+    Broken(u64, String),
     /// A webrtcbin that is stopped can be freed, as soon as that is safe.
     Bury(Arc<Peer>),
     /// The element goes to READY.
@@ -95,6 +95,15 @@ struct Call {
     answer: Option<Answer>,
     connected: bool,
     since: Instant,
+    /// The server says that media flow; by then they have to.
+    media_by: Option<Instant>,
+}
+
+impl Call {
+    /// Whether media flow, as far as can be told on this side.
+    fn has_media(&self) -> bool {
+        self.connected && (self.want.publish || self.peer.has_media())
+    }
 }
 
 /// See the module's text.
@@ -161,7 +170,8 @@ impl Control {
     pub(super) fn run(mut self, tasks: &Receiver<Task>) {
         loop {
             let tidy = (!self.graves.is_empty()).then(|| Instant::now() + TIDY);
-            let task = match [self.retry, tidy].into_iter().flatten().min() {
+            let media = self.call.as_ref().and_then(|call| call.media_by);
+            let task = match [self.retry, tidy, media].into_iter().flatten().min() {
                 None => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => tasks.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
@@ -177,6 +187,7 @@ impl Control {
                 self.retry = None;
                 self.begin_call(&element);
             }
+            self.look_for_media(&element);
         }
         // Tells the server.
         drop(self.member);
@@ -190,6 +201,37 @@ impl Control {
         }
         // Nothing was found out for so long: rather a leak than a crash.
         std::mem::forget(graves);
+    }
+
+    /// A server may say that media flow which do not.
+    fn look_for_media(&mut self, element: &WcsWebrtcBin) {
+        let Some(call) = &mut self.call else {
+            return;
+        };
+        if call.media_by.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        call.media_by = None;
+        if call.has_media() {
+            return;
+        }
+        let (what, patience) = (call.connected, self.settings.start_timeout);
+        let sentence = match what {
+            true => format!(
+                "The server says that the stream plays, and sent none of it within {patience:?}."
+            ),
+            false => format!(
+                "The server says that the stream flows, and no way for media was found within \
+                 {patience:?}; check firewalls, and stun-server or turn-server."
+            ),
+        };
+        self.call_failed(
+            element,
+            Reason {
+                sentence,
+                is_final: false,
+            },
+        );
     }
 
     fn handle(&mut self, element: &WcsWebrtcBin, task: Task) {
@@ -261,20 +303,24 @@ impl Control {
                 }
             }
             Task::Answered(number, result) => {
-                if let (Some(_), Err(error)) = (self.call_of(number), result) {
-                    let sentence = format!("The server's answer cannot be used: {error}.");
-                    self.call_failed(
+                let Some(call) = self.call_of(number) else {
+                    return;
+                };
+                match (result, &call.answer) {
+                    (Ok(()), Some(answer)) => call.peer.expect(answer),
+                    (Ok(()), None) => {}
+                    (Err(error), _) => self.call_failed(
                         element,
                         Reason {
-                            sentence,
+                            sentence: format!("The server's answer cannot be used: {error}."),
                             is_final: false,
                         },
-                    );
+                    ),
                 }
             }
             Task::Connection(number, state) => self.connection_changed(element, number, &state),
-            Task::Broken(error) => {
-                if self.call.is_some() {
+            Task::Broken(number, error) => {
+                if self.call_of(number).is_some() {
                     let sentence = format!("The media connection broke: {error}");
                     self.call_failed(
                         element,
@@ -319,10 +365,9 @@ impl Control {
 
     fn happened(&mut self, element: &WcsWebrtcBin, event: Event) {
         match event {
-            Event::Established(data) => {
+            Event::Established(_) => {
                 self.established = true;
                 element.set_session(SessionStatus::Established, None);
-                tell::established(element, &data);
                 match self.call {
                     Some(_) => self.ask(element),
                     None if self.retry.is_none() => self.begin_call(element),
@@ -337,9 +382,17 @@ impl Control {
                     state.status,
                     wcs::StreamStatus::Publishing | wcs::StreamStatus::Playing
                 );
-                if let (true, true, Some(call)) = (is_ours, runs, &self.call) {
+                if let (true, true, Some(call)) = (is_ours, runs, &mut self.call) {
                     self.backoff.succeeded();
                     element.stream_runs(call.since.elapsed());
+                    if !self.settings.start_timeout.is_zero() && !call.has_media() {
+                        call.media_by = Instant::now().checked_add(self.settings.start_timeout);
+                    }
+                    // Whoever plays it now has not heard of it.
+                    for kind in element.muted() {
+                        let command = stream_event(kind, call.id.clone(), None);
+                        self.member.tell(command);
+                    }
                 }
                 if let (true, Some(status)) = (is_ours, StreamStatus::of(&state.status)) {
                     element.set_stream(status, state.info.as_deref());
@@ -362,6 +415,7 @@ impl Control {
         // An offer that was not sent is as good as new.
         if self.call.as_ref().is_some_and(|call| call.asked) {
             self.drop_call(element);
+            element.set_stream(StreamStatus::Failed, Some(&words));
         }
         match again {
             Some(pause) => {
@@ -419,6 +473,7 @@ impl Control {
             answer: None,
             connected: false,
             since: Instant::now(),
+            media_by: None,
         });
         self.link(element);
     }

@@ -30,6 +30,7 @@ use super::{
 use crate::{
     elements::{AUTHOR, property},
     net::wcs::Member,
+    protocol::wcs::StreamEventType,
 };
 
 /// How long a reader of `stats` waits for webrtcbin.
@@ -57,12 +58,12 @@ struct Status {
     session: SessionStatus,
     stream: StreamStatus,
     info: Option<String>,
-    /// Of the session, for whoever wants to go on with it.
-    token: Option<String>,
     rate: Option<gst::Structure>,
     starts: u32,
     start_time: Option<Duration>,
     pads: u32,
+    /// Source pads have numbers of their own: two streams may come at the same time.
+    source_pads: usize,
 }
 
 impl WcsWebrtcBin {
@@ -193,7 +194,10 @@ impl WcsWebrtcBin {
             Some(at) => (outlets.swap_remove(at), false),
             None => {
                 let output = lock(&self.settings).output;
-                let number = outlets.len();
+                let mut status = lock(&self.status);
+                let number = status.source_pads;
+                status.source_pads += 1;
+                drop(status);
                 match Outlet::new(source, &caps, output, number) {
                     Some(outlet) => (outlet, true),
                     None => return,
@@ -214,18 +218,18 @@ impl WcsWebrtcBin {
         }
     }
 
-    /// Whether this is a webrtcbin of ours, be it on its way out, or a part of one.
-    fn is_webrtcbins(&self, object: &gst::Object) -> bool {
+    /// The webrtcbin of ours, be it on its way out, that this is, or a part of.
+    fn webrtcbin_of(&self, object: &gst::Object) -> Option<gst::Element> {
         let mut object = object.clone();
         while let Some(parent) = object.parent() {
             if parent == *self.obj().upcast_ref::<gst::Object>() {
-                let element = object.downcast_ref::<gst::Element>();
-                let factory = element.and_then(|element| element.factory());
-                return factory.is_some_and(|factory| factory.name() == "webrtcbin");
+                let element = object.downcast::<gst::Element>().ok()?;
+                let factory = element.factory()?;
+                return (factory.name() == "webrtcbin").then_some(element);
             }
             object = parent;
         }
-        false
+        None
     }
 
     fn stats(&self) -> gst::Structure {
@@ -266,6 +270,20 @@ impl super::WcsWebrtcBin {
 
     pub(super) fn inlets(&self) -> Vec<Arc<Inlet>> {
         self.imp().inlets()
+    }
+
+    /// What those who play have to be told of what is held back, once for each kind.
+    pub(super) fn muted(&self) -> Vec<StreamEventType> {
+        let inlets = self.inlets();
+        let muted = inlets.iter().filter(|inlet| inlet.is_muted());
+        let mut kinds: Vec<_> = muted.filter_map(|inlet| inlet.kind()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let event = |kind| match kind {
+            Kind::Audio => StreamEventType::AudioMuted,
+            Kind::Video => StreamEventType::VideoMuted,
+        };
+        kinds.into_iter().map(event).collect()
     }
 
     /// Whether a sink pad that the call should have has come after it.
@@ -373,10 +391,6 @@ impl super::WcsWebrtcBin {
         let mut status = lock(&self.imp().status);
         status.starts += 1;
         status.start_time = Some(after);
-    }
-
-    pub(super) fn set_token(&self, token: Option<String>) {
-        lock(&self.imp().status).token = token;
     }
 
     pub(super) fn set_rate(&self, rate: gst::Structure) {
@@ -561,11 +575,19 @@ impl BinImpl for WcsWebrtcBin {
     /// A peer that breaks is no reason for the pipeline to stop.
     fn handle_message(&self, message: gst::Message) {
         if let gst::MessageView::Error(error) = message.view()
-            && message.src().is_some_and(|src| self.is_webrtcbins(src))
+            && let Some(webrtc) = message.src().and_then(|src| self.webrtcbin_of(src))
         {
             let text = error.error().message().to_owned();
             gst::warning!(super::CAT, imp = self, "webrtcbin: {text}");
-            self.send(Task::Broken(text));
+            let running = lock(&self.running);
+            let peer = running.as_ref().and_then(|running| running.peer.as_ref());
+            let number = peer
+                .filter(|peer| peer.webrtc == webrtc)
+                .map(|peer| peer.number);
+            drop(running);
+            if let Some(number) = number {
+                self.send(Task::Broken(number, text));
+            }
             return;
         }
         self.parent_handle_message(message);

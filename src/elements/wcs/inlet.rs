@@ -6,9 +6,12 @@
 //! The pad outlives webrtcbins. Whatever becomes of the server, upstream hears OK: its stream may feed
 //! others too.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use gst::prelude::*;
@@ -26,7 +29,7 @@ pub(super) struct Inlet {
     pub(super) encoded: Option<Kind>,
     /// Open while a verified peer takes media.
     gate: Arc<AtomicBool>,
-    muted: AtomicBool,
+    muted: Arc<AtomicBool>,
     ended: AtomicBool,
     state: Mutex<State>,
 }
@@ -65,6 +68,10 @@ impl Inlet {
                     }
                     _ => Ok(gst::FlowSuccess::Ok),
                 })
+                .query_function(|pad, parent, query| match takes(pad, query) {
+                    true => true,
+                    false => gst::Pad::query_default(pad, parent, query),
+                })
                 .build();
             let weak = weak.clone();
             ghost.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |ghost, info| {
@@ -95,24 +102,32 @@ impl Inlet {
                 }
             });
             let gate = Arc::new(AtomicBool::new(false));
+            let muted = Arc::new(AtomicBool::new(false));
             if encoded.is_none()
                 && let Some(inner) = ghost.internal()
             {
-                guard(inner.upcast_ref(), gate.clone());
+                guard(inner.upcast_ref(), &gate, &muted);
             }
             Self {
                 ghost,
                 encoded,
                 gate,
-                muted: AtomicBool::new(false),
+                muted,
                 ended: AtomicBool::new(false),
                 state: Mutex::default(),
             }
         })
     }
 
+    /// What is muted goes no further, so that packets have no gap in their numbers. Only as far as the
+    /// gate while that is closed: webrtcbin hears of the caps with what comes.
     fn is_passing(&self) -> bool {
-        !self.muted.load(Ordering::Relaxed)
+        !self.is_muted() || !self.gate.load(Ordering::Relaxed)
+    }
+
+    /// Whether media are held back.
+    pub(super) fn is_muted(&self) -> bool {
+        self.muted.load(Ordering::Relaxed)
     }
 
     /// What a peer cannot take is its loss.
@@ -154,10 +169,12 @@ impl Inlet {
             return;
         }
         let before = state.payloader.take();
-        let outer = state.outer.clone();
+        // Another codec than was offered: that needs a call of its own, which is made once this is unlinked.
+        let _ = state.outer.take_if(|_| before.is_some());
         drop(state);
         let bin = bin.downcast_ref::<gst::Bin>().expect("a bin");
         if let Some((_, before)) = before {
+            self.gate.store(false, Ordering::SeqCst);
             let _ = self.ghost.set_target(None::<&gst::Pad>);
             let _ = bin.remove(&before);
             let _ = before.set_state(gst::State::Null);
@@ -173,16 +190,13 @@ impl Inlet {
         else {
             return;
         };
-        guard(&src, self.gate.clone());
+        guard(&src, &self.gate, &self.muted);
         let made = bin
             .add(&payloader)
             .and_then(|()| self.ghost.set_target(Some(&sink)))
             .and_then(|()| payloader.sync_state_with_parent());
         if let Err(error) = &made {
             gst::warning!(super::CAT, obj = self.ghost, "No payloader: {error}");
-        }
-        if let Some(outer) = outer {
-            let _ = src.link(&outer);
         }
         let ready = made.is_ok();
         if ready {
@@ -224,8 +238,13 @@ impl Inlet {
                 true => src.link(&outer).is_ok(),
                 false => ghost.set_target(Some(&outer)).is_ok(),
             };
-            if !linked {
-                failed();
+            match linked {
+                // What it is would else come with the next buffer, and the offer a frame later.
+                true => src.sticky_events_foreach(|event| {
+                    outer.send_event(event.clone());
+                    ControlFlow::Continue(gst::EventForeachAction::Keep)
+                }),
+                false => failed(),
             }
             gst::PadProbeReturn::Remove
         });
@@ -293,11 +312,37 @@ impl Inlet {
     }
 }
 
+/// Answers what the pad takes: each of its codecs at any time. The payloader of the moment would say its own.
+fn takes(pad: &gst::GhostPad, query: &mut gst::QueryRef) -> bool {
+    let template = pad.pad_template_caps();
+    match query.view_mut() {
+        gst::QueryViewMut::Caps(query) => {
+            let caps = match query.filter() {
+                // In the order of who asks: an encoder's own.
+                Some(filter) => {
+                    filter.intersect_with_mode(&template, gst::CapsIntersectMode::First)
+                }
+                None => template,
+            };
+            query.set_result(&caps);
+            true
+        }
+        gst::QueryViewMut::AcceptCaps(query) => {
+            query.set_result(query.caps().can_intersect(&template));
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Drops buffers while the gate is closed. Events pass: webrtcbin has to know the caps before.
-fn guard(src: &gst::Pad, gate: Arc<AtomicBool>) {
+fn guard(src: &gst::Pad, gate: &Arc<AtomicBool>, muted: &Arc<AtomicBool>) {
+    let (gate, muted) = (gate.clone(), muted.clone());
     let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    src.add_probe(data, move |_, _| match gate.load(Ordering::Relaxed) {
-        true => gst::PadProbeReturn::Ok,
-        false => gst::PadProbeReturn::Drop,
+    src.add_probe(data, move |_, _| {
+        match gate.load(Ordering::Relaxed) && !muted.load(Ordering::Relaxed) {
+            true => gst::PadProbeReturn::Ok,
+            false => gst::PadProbeReturn::Drop,
+        }
     });
 }

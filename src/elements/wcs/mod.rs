@@ -9,6 +9,8 @@
 //! imp       the class; what it has in common with its thread is here
 //! control   the thread that decides
 //! peer      one webrtcbin for each call
+//! proof     whether its certificates are those that were promised
+//! resend    what the server misses is sent again
 //! inlet     a sink pad, with its payloader and its gate
 //! outlet    source pads, with their depayloader
 //! tell      messages, warnings and errors
@@ -23,7 +25,9 @@ mod json;
 mod kinds;
 mod outlet;
 mod peer;
+mod proof;
 mod properties;
+mod resend;
 mod settings;
 mod signals;
 mod tell;

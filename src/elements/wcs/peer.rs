@@ -3,14 +3,10 @@
 //! One webrtcbin, for one call: it makes one offer, takes one answer, and is thrown away.
 //!
 //! webrtcbin 1.22 does not compare the certificate that DTLS brought with the fingerprint of the answer,
-//! so [`Peer::verify`] does, and no media pass before. It also aborts the process at a second offer after a
+//! so a [`Proof`] does, and no media pass before. It also aborts the process at a second offer after a
 //! rejected section, so there is never a second one.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-    mpsc::Sender,
-};
+use std::sync::{Arc, mpsc::Sender};
 
 use gst::prelude::*;
 
@@ -19,17 +15,19 @@ use super::{
     control::Task,
     description::{SdpType, to_text, to_value},
     inlet::Inlet,
+    kinds::Transport,
+    proof::Proof,
+    resend,
     settings::Settings,
 };
-use crate::protocol::wcs::sdp::{Answer, certificate_der};
+use crate::protocol::wcs::sdp::Answer;
 
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) number: u64,
     pub(super) webrtc: gst::Element,
-    /// The certificates are those that were promised.
-    verified: Arc<AtomicBool>,
+    proof: Arc<Proof>,
     tasks: Sender<Task>,
 }
 
@@ -50,12 +48,13 @@ impl Peer {
         if !settings.turn_server.reveal().is_empty() {
             webrtc.set_property("turn-server", settings.turn_server.reveal());
         }
-        if let Some(address) = &settings.local_address {
-            let agent = webrtc.property::<glib::Object>("ice-agent");
-            if !agent.emit_by_name::<bool>("add-local-ip-address", &[address]) {
-                gst::warning!(super::CAT, "{address} is no address of this machine");
-            }
+        if let Some(ice) = webrtc.property::<Option<glib::Object>>("ice-agent") {
+            prepare(&ice, settings);
         }
+        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
+            bin.connect_deep_element_added(|_, _, part| tune(part));
+        }
+        resend::provide(&webrtc);
         let needed = tasks.clone();
         webrtc.connect("on-negotiation-needed", false, move |_| {
             let _ = needed.send(Task::Negotiate(number));
@@ -69,7 +68,7 @@ impl Peer {
         Ok(Arc::new(Self {
             number,
             webrtc,
-            verified: Arc::new(AtomicBool::new(false)),
+            proof: Arc::default(),
             tasks,
         }))
     }
@@ -95,7 +94,7 @@ impl Peer {
             let broken = self.tasks.clone();
             inlet.link(&pad, move || {
                 let sentence = "a stream cannot be given to webrtcbin; check its caps";
-                let _ = broken.send(Task::Broken(sentence.to_owned()));
+                let _ = broken.send(Task::Broken(number, sentence.to_owned()));
             });
             true
         })
@@ -128,14 +127,17 @@ impl Peer {
         }
     }
 
-    /// Lets what this pad brings through once the certificates are verified.
+    /// Lets what this pad brings through once its certificate is verified.
     pub(super) fn guard(&self, source: &gst::Pad) {
-        let verified = self.verified.clone();
-        let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-        source.add_probe(data, move |_, _| match verified.load(Ordering::Relaxed) {
-            true => gst::PadProbeReturn::Ok,
-            false => gst::PadProbeReturn::Drop,
-        });
+        let transceiver = source.property_value("transceiver");
+        let transceiver = transceiver.get::<Option<glib::Object>>().ok().flatten();
+        let line = transceiver.map(|transceiver| transceiver.property::<u32>("mlineindex"));
+        self.proof.guard(source, line);
+    }
+
+    /// Whether media have come that were let through.
+    pub(super) fn has_media(&self) -> bool {
+        self.proof.has_media()
     }
 
     /// Makes the offer and makes it ours. [`Task::Offer`] tells what came of it.
@@ -184,40 +186,30 @@ impl Peer {
         Ok(())
     }
 
+    /// Notes which certificates are to come, once the answer is taken: media may be quicker than the
+    /// news that they may.
+    pub(super) fn expect(&self, answer: &Answer) {
+        let transceivers = (0..).map_while(|index: i32| self.transceiver(index));
+        let promises = transceivers.filter_map(|transceiver| {
+            let line = transceiver.property::<u32>("mlineindex");
+            let promised = answer.fingerprints().get(usize::try_from(line).ok()?)?;
+            Some((line, transport(&transceiver)?, promised.clone()))
+        });
+        self.proof.expect(promises);
+    }
+
     /// Compares the certificates of the other side with what the answer promised. Errs with a sentence
     /// without its full stop.
     pub(super) fn verify(&self, answer: &Answer) -> Result<(), String> {
-        let mut seen = 0;
-        for index in 0..answer.fingerprints().len() {
-            let index = i32::try_from(index).unwrap_or(i32::MAX);
-            let Some(transceiver) = self.transceiver(index) else {
-                continue;
-            };
-            let line = transceiver.property::<u32>("mlineindex");
-            let promised = usize::try_from(line)
-                .ok()
-                .and_then(|line| answer.fingerprints().get(line));
-            let certificate = transport(&transceiver)
-                .and_then(|dtls| dtls.property::<Option<String>>("remote-certificate"));
-            let der = certificate.as_deref().and_then(certificate_der);
-            match (promised, der) {
-                (Some(promised), Some(der)) if promised.matches(&der) => seen += 1,
-                (Some(_), Some(_)) => {
-                    return Err(
-                        "Failed by DTLS fingerprint error: the server's certificate is \
+        self.expect(answer);
+        match self.proof.verdict(answer.fingerprints().len()) {
+            Some(true) => Ok(()),
+            Some(false) => Err(
+                "Failed by DTLS fingerprint error: the server's certificate is \
                                 not the one that its answer promised"
-                            .to_owned(),
-                    );
-                }
-                _ => return Err("the server's certificate cannot be checked".to_owned()),
-            }
-        }
-        match seen == answer.fingerprints().len() {
-            true => {
-                self.verified.store(true, Ordering::SeqCst);
-                Ok(())
-            }
-            false => Err("the server's certificate cannot be checked".to_owned()),
+                    .to_owned(),
+            ),
+            None => Err("the server's certificate cannot be checked".to_owned()),
         }
     }
 
@@ -228,7 +220,7 @@ impl Peer {
             .map_while(|index: i32| self.transceiver(index))
             .any(|transceiver| {
                 transport(&transceiver)
-                    .and_then(|dtls| dtls.property::<Option<glib::Object>>("transport"))
+                    .and_then(|dtls| dtls.property::<Option<gst::Object>>("transport"))
                     .is_some_and(|ice| nick(&ice.property_value("gathering-state")) == "gathering")
             })
     }
@@ -251,11 +243,49 @@ impl Peer {
     }
 }
 
+/// Tells ICE what it need not do.
+fn prepare(ice: &glib::Object, settings: &Settings) {
+    if let Some(address) = &settings.local_address
+        && !ice.emit_by_name::<bool>("add-local-ip-address", &[address])
+    {
+        gst::warning!(super::CAT, "{address} is no address of this machine");
+    }
+    let has = |object: &glib::Object, name| object.find_property(name).is_some();
+    // The router would be asked to open ports that nobody hears of, since no candidate of ours is sent; and
+    // meanwhile there is a server for HTTP and a search by multicast.
+    let agent = has(ice, "agent").then(|| ice.property::<Option<glib::Object>>("agent"));
+    if let Some(agent) = agent.flatten().filter(|agent| has(agent, "upnp")) {
+        agent.set_property("upnp", false);
+    }
+    if settings.transport == Transport::Udp && has(ice, "ice-tcp") {
+        ice.set_property("ice-tcp", false);
+    }
+}
+
+/// Sets what webrtcbin has no property for, on its parts as it makes them.
+fn tune(part: &gst::Element) {
+    let set = |name: &str, value: glib::Value| {
+        if part.find_property(name).is_some() {
+            part.set_property_from_value(name, &value);
+        }
+    };
+    match part.factory().map(|factory| factory.name()).as_deref() {
+        // Without, it waits for as long as its latency whether something comes that was sent before the first
+        // packet, and the first picture is late by that.
+        Some("rtpjitterbuffer") => set("faststart-min-packets", 1_u32.to_value()),
+        Some("srtpenc") => {
+            set("allow-repeat-tx", true.to_value());
+            set("replay-window-size", resend::WINDOW.to_value());
+        }
+        _ => {}
+    }
+}
+
 /// DTLS below a transceiver.
-fn transport(transceiver: &glib::Object) -> Option<glib::Object> {
+fn transport(transceiver: &glib::Object) -> Option<gst::Object> {
     ["sender", "receiver"].iter().find_map(|side| {
         let side = transceiver.property::<Option<glib::Object>>(side)?;
-        side.property::<Option<glib::Object>>("transport")
+        side.property::<Option<gst::Object>>("transport")
     })
 }
 

@@ -13,7 +13,7 @@ use crate::{
     elements::rtmp::bearable,
     net::{NetError, wcs::Failure, websocket::WebSocketError},
     protocol::wcs::{
-        message::{StreamState, UserData, VideoRate},
+        message::{StreamState, VideoRate},
         session::{Event, SessionError},
     },
 };
@@ -31,10 +31,6 @@ pub(super) fn session_status(element: &WcsWebrtcBin, status: &str, info: Option<
             .field_if_some("info", info.map(bearable))
             .build(),
     );
-}
-
-pub(super) fn established(element: &WcsWebrtcBin, data: &UserData) {
-    element.set_token(data.auth_token.clone());
 }
 
 pub(super) fn stream_status(element: &WcsWebrtcBin, state: &StreamState) {

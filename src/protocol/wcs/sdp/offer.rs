@@ -36,11 +36,14 @@ impl Offer {
     pub fn new(ours: &str) -> Result<Self, SdpError> {
         let mut description = Description::parse(ours)?;
         let mut sections = Vec::new();
+        let is_kept = |line: &String| {
+            ["candidate", "end-of-candidates"]
+                .iter()
+                .all(|name| attribute(line, name).is_none())
+        };
+        description.session.retain(is_kept);
         for (index, section) in description.sections.iter_mut().enumerate() {
-            section.lines.retain(|line| {
-                attribute(line, "candidate").is_none()
-                    && attribute(line, "end-of-candidates").is_none()
-            });
+            section.lines.retain(is_kept);
             for line in &mut section.lines {
                 // webrtcbin writes names as caps do. RFC 8866 compares them without case, servers may not.
                 if attribute(line, "rtpmap").is_some() {

@@ -57,6 +57,13 @@ fn an_offer_is_sent_without_candidates() {
     let ours = ours.replace(" opus/48000/2", " OPUS/48000/2");
     let offer = Offer::new(&ours).unwrap();
     assert_eq!(offer.as_str(), PUBLISH_OFFER);
+    // Wherever it stands.
+    let before = PUBLISH_OFFER.replace(
+        "t=0 0\r\n",
+        "t=0 0\r\na=candidate:1 1 udp 1 192.0.2.1 1 typ host\r\n",
+    );
+    assert_ne!(before, PUBLISH_OFFER);
+    assert_eq!(Offer::new(&before).unwrap().as_str(), PUBLISH_OFFER);
     let mids: Vec<_> = offer.sections().iter().map(|s| s.mid.as_str()).collect();
     assert_eq!(mids, ["audio", "video"]);
     assert!(offer.has("audio") && offer.has("video") && !offer.has("application"));

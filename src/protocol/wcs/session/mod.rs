@@ -475,7 +475,11 @@ impl ClientSession {
                     now,
                     StreamState {
                         media_session_id: fail.id,
-                        status: fail.status,
+                        // That it failed is what the message says.
+                        status: match fail.status.as_str() {
+                            "" => StreamStatus::Failed,
+                            _ => fail.status,
+                        },
                         info: fail.info,
                         ..StreamState::default()
                     },
@@ -557,7 +561,11 @@ impl ClientSession {
         };
         // A second one changes nothing that WebRTC could change then.
         if call.progress == Progress::Asked {
-            call.step(Progress::Answered, after(now, self.config.timeouts.start));
+            // A hasty server has said so before.
+            match call.is_running(&call.status) {
+                true => call.step(Progress::Running, None),
+                false => call.step(Progress::Answered, after(now, self.config.timeouts.start)),
+            }
             self.events.push_back(Event::Answer { id, sdp });
         }
     }
@@ -571,6 +579,9 @@ impl ClientSession {
         let status = state.status.clone();
         if call.is_running(&status) && call.progress == Progress::Answered {
             call.step(Progress::Running, None);
+            call.status = status;
+            // Comes once, and is told whatever else the server says.
+            return self.events.push_back(Event::Status(state));
         }
         call.status = status.clone();
         if !status.is_end() {

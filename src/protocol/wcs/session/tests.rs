@@ -266,6 +266,17 @@ fn the_server_ends_calls_at_every_step() {
 }
 
 #[test]
+fn a_fail_without_a_status_is_one() {
+    let mut dialogue = Dialogue::publishing();
+    dialogue.hears(json!({"message": "fail",
+        "data": [{"apiMethod": "StreamStatusEvent", "id": ID, "info": "Stream failed"}]}));
+    let wanted = Err(CallError::Failed(Some("Stream failed".into())));
+    assert!(
+        matches!(&dialogue.events()[..], [Event::Status(_), Event::Ended { result, .. }] if *result == wanted)
+    );
+}
+
+#[test]
 fn fail_is_a_status_or_a_warning() {
     let mut dialogue = Dialogue::publishing();
     dialogue.hears(json!({"message": "fail", "data": [{"apiMethod": "RestCall", "info": "no"}]}));
@@ -286,6 +297,40 @@ fn only_the_first_answer_counts_and_only_to_a_call() {
     dialogue.hears(json!({"message": "setRemoteSDP", "data": []}));
     assert_eq!(dialogue.events(), []);
     assert_eq!(dialogue.session.stats().stray, 2);
+}
+
+#[test]
+fn a_status_may_come_before_the_answer() {
+    let mut dialogue = Dialogue::established();
+    dialogue.publish();
+    dialogue.hears_status("PUBLISHING", None);
+    dialogue.hears(json!({"message": "setRemoteSDP", "data": [ID, "v=0", true]}));
+    assert!(matches!(
+        dialogue.events()[..],
+        [Event::Status(_), Event::Answer { .. }]
+    ));
+    dialogue.passes(at(19));
+    dialogue.hears_status("PUBLISHING", None);
+    dialogue.passes(at(2));
+    assert!(
+        !dialogue
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::Ended { .. }))
+    );
+}
+
+#[test]
+fn a_stream_that_flows_is_told_through_a_flood() {
+    let mut dialogue = Dialogue::established();
+    dialogue.publish();
+    dialogue.hears(json!({"message": "setRemoteSDP", "data": [ID, "v=0", true]}));
+    for _ in 0..2 * limits::CHATTER {
+        dialogue.hears(json!({"message": "inboundVideoRate", "data": [{"mediaSessionId": ID}]}));
+    }
+    dialogue.events();
+    dialogue.hears_status("PUBLISHING", None);
+    assert!(matches!(dialogue.events()[..], [Event::Status(_)]));
 }
 
 #[test]
