@@ -31,6 +31,10 @@ cargo fmt --check
 step "lints"
 cargo clippy --locked --all-targets -- -D warnings
 
+step "fuzz targets"
+# They need nightly to run, not to be checked; unchecked, a change of a session leaves them behind.
+cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
+
 if cargo deny --version >/dev/null 2>&1; then
     step "licences and sources of the dependencies"
     cargo deny --offline check bans licenses sources

@@ -443,6 +443,11 @@ impl Server {
                 let activity = self.streams.get(stream_id);
                 assert_eq!(activity, Some(&Activity::Publishing), "nobody let it");
             }
+            ServerEvent::Pause { stream_id, .. } | ServerEvent::Receive { stream_id, .. } => {
+                let activity = self.streams.get(stream_id);
+                let played = matches!(activity, Some(Activity::Playing | Activity::Over));
+                assert!(played, "nobody let it play");
+            }
             ServerEvent::Stopped { stream_id } => {
                 assert!(
                     self.streams.remove(stream_id).is_some(),
