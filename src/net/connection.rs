@@ -15,7 +15,7 @@ use super::{
     stack::{Establish, Read, Stack, Target, Write},
 };
 use crate::protocol::{
-    flv::Tag,
+    flv::{Tag, TagKind},
     rtmp::session::{
         ClientConfig, ClientEvent, ClientSession, LinkStats, SessionError, Stage, Status,
     },
@@ -28,6 +28,12 @@ pub(super) const READ: usize = 64 * 1024;
 /// Connections made one after another because a server answered with a challenge. Adobe's takes
 /// three (no credentials, user name, response); whatever wants more wants it for ever.
 const MAX_RETRIES: u32 = 4;
+
+/// A server that says that the stream runs, and closes within this time before anything flowed, has
+/// thought better of it: nginx-rtmp 1.2 announces a stream before it looks at its access rules.
+pub(super) const SECOND_THOUGHT: Duration = Duration::from_secs(1);
+/// What a publisher sends before the close comes proves nothing.
+const BEFORE_IT_SHOWS: Duration = Duration::from_millis(100);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +109,9 @@ pub struct Connection {
     opened: Instant,
     /// How long it took until the stream ran.
     connect_time: Option<Duration>,
+    /// Since when the stream runs, unless something came.
+    bare_since: Option<Instant>,
+    sent: bool,
 }
 
 impl Connection {
@@ -119,6 +128,8 @@ impl Connection {
             closed: false,
             opened: now,
             connect_time: None,
+            bare_since: None,
+            sent: false,
         }
     }
 
@@ -208,8 +219,16 @@ impl Connection {
                     // Flash Player's NetConnection is closed then, whenever the socket is.
                     ClientEvent::Closed(status) => return Err(dismissed(session.stage(), status)),
                     event => {
-                        if matches!(event, ClientEvent::Stage(Stage::Running)) {
-                            self.connect_time.get_or_insert(now - self.opened);
+                        match event {
+                            ClientEvent::Stage(Stage::Running) => {
+                                self.connect_time.get_or_insert(now - self.opened);
+                                self.bare_since = Some(now);
+                            }
+                            // nginx-rtmp's |RtmpSampleAccess precedes its second thought.
+                            ClientEvent::Media(ref tag) if tag.kind() != TagKind::Data => {
+                                self.bare_since = None;
+                            }
+                            _ => {}
                         }
                         return Ok(Some(event));
                     }
@@ -218,7 +237,7 @@ impl Connection {
             }
             if self.closed {
                 let (stage, truncated) = (session.stage(), self.stack.truncated());
-                return Err(ConnectionError::Closed { stage, truncated });
+                return Err(self.refusal(ConnectionError::Closed { stage, truncated }, now));
             }
             let timeout = session.handle_timeout(now);
             timeout.map_err(|error| in_session(session, error))?;
@@ -227,7 +246,9 @@ impl Connection {
             // Where writing failed, the server may have said why before it closed.
             match (self.read(now), flushed) {
                 (Ok(true), _) => {}
-                (Err(error), _) | (Ok(false), Err(error)) => return Err(error),
+                (Err(error), _) | (Ok(false), Err(error)) => {
+                    return Err(self.refusal(error, now));
+                }
                 (Ok(false), Ok(_)) => return Ok(None),
             }
         }
@@ -237,6 +258,7 @@ impl Connection {
     pub fn send_media(&mut self, tag: &Tag) {
         if let Some(session) = &mut self.session {
             session.send_media(tag);
+            self.sent = true;
         }
     }
 
@@ -287,6 +309,25 @@ impl Connection {
                 self.closed = true;
                 Ok(true)
             }
+        }
+    }
+
+    /// A close that was the server's answer to the command that starts the stream.
+    fn refusal(&self, error: ConnectionError, now: Instant) -> ConnectionError {
+        let moment = match self.sent {
+            true => BEFORE_IT_SHOWS,
+            false => SECOND_THOUGHT,
+        };
+        let at_once = |since| now.saturating_duration_since(since) < moment;
+        match error {
+            ConnectionError::Closed {
+                stage: Stage::Running,
+                truncated,
+            } if self.bare_since.is_some_and(at_once) => ConnectionError::Closed {
+                stage: Stage::Start,
+                truncated,
+            },
+            error => error,
         }
     }
 

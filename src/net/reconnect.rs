@@ -4,7 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{NetError, connection::ConnectionError};
+use super::{
+    NetError,
+    connection::{ConnectionError, SECOND_THOUGHT},
+};
 use crate::protocol::{
     rtmp::session::{Refusal, SessionError, Stage, Status},
     rtmpt::TunnelError,
@@ -99,8 +102,11 @@ impl Cause {
                 _ => Self::Handshake,
             },
             ConnectionError::Dismissed { status, .. } => Self::of_status(status),
-            ConnectionError::Closed { stage, .. } if *stage <= Stage::Handshake => Self::Handshake,
-            ConnectionError::Closed { .. } => Self::Lost,
+            ConnectionError::Closed { stage, .. } => match stage {
+                Stage::Handshake => Self::Handshake,
+                Stage::Connect | Stage::CreateStream | Stage::Start => Self::Refusal,
+                Stage::Running | Stage::Stopped => Self::Lost,
+            },
             ConnectionError::Stalled { .. } => Self::Stalled,
             ConnectionError::TooManyRetries => Self::Permanent,
         }
@@ -215,9 +221,13 @@ impl Reconnect {
 
     /// The connection failed: the next attempt, or `None` if that is the end. `chance` is any number.
     pub fn failed(&mut self, cause: Cause, now: Instant, chance: u32) -> Option<Retry> {
-        let well = |since: Instant| now.saturating_duration_since(since) >= WELL;
-        if self.running_since.take().is_some_and(well) {
-            self.backoff.succeeded();
+        if let Some(since) = self.running_since.take() {
+            let ran = now.saturating_duration_since(since);
+            if ran >= WELL {
+                self.backoff.succeeded();
+            }
+            let refused = cause == Cause::Refusal && ran < SECOND_THOUGHT;
+            self.ran &= !refused || self.replaced > 0;
         }
         let never_ran = self.backoff.policy.when == When::Lost && !self.ran;
         if never_ran || cause == Cause::Permanent {
@@ -306,6 +316,9 @@ mod tests {
         ] {
             let mut reconnect = Reconnect::new(policy(when));
             assert_eq!(reconnect.failed(Cause::Refused, now, 0).is_some(), before);
+            // It said that it runs, and thought better of it.
+            reconnect.running(now);
+            assert_eq!(reconnect.failed(Cause::Refusal, now, 0).is_some(), before);
             reconnect.running(now);
             assert_eq!(reconnect.failed(Cause::Lost, now, 0).is_some(), after);
         }
@@ -348,6 +361,13 @@ mod tests {
             ),
             (refused("NetStream.Publish.Denied"), Cause::Permanent),
             (refused("NetStream.Failed"), Cause::Refusal),
+            (
+                ConnectionError::Closed {
+                    stage: Stage::Start,
+                    truncated: false,
+                },
+                Cause::Refusal,
+            ),
             (ConnectionError::TooManyRetries, Cause::Permanent),
             (ConnectionError::Stalled { after: SECOND }, Cause::Stalled),
             (

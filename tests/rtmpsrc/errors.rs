@@ -11,6 +11,7 @@ use crate::{
     player::Player,
     support::{
         bad_server::{self, Cut, Farewell},
+        nginx::{Nginx, NginxConfig},
         process::free_port,
     },
 };
@@ -44,6 +45,18 @@ fn what_a_person_did_wrong_is_said() {
     Player::new(&server.url("x", "y")).play().fails(OpenRead);
 }
 
+/// And no reason to try again and again.
+#[test]
+fn a_server_that_thinks_better_of_it_refuses() {
+    let server = bad_server::second_thought();
+    let player = Player::new(&server.url("x", "y")).play();
+    player.fails(gst::ResourceError::OpenRead);
+    // nginx announces a stream before it asks its rules.
+    let nginx = Nginx::start(NginxConfig::default());
+    let player = Player::new(&nginx.url("closed", "one")).play();
+    player.fails(gst::ResourceError::OpenRead);
+}
+
 #[test]
 fn a_server_that_is_none_is_an_error() {
     use gst::ResourceError::*;
@@ -73,6 +86,8 @@ fn what_cannot_start_is_one_error() {
         Player::new("rtmfp://127.0.0.1/live/x"),
         Player::new("rtmp://127.0.0.1/live/x").set("extra-connect-args", "Q:1"),
         Player::new("rtmps://127.0.0.1/live/x").set("mode", Mode::Listener),
+        Player::new("rtmps://127.0.0.1/live/x").set("tls-ca-file", "/nowhere/ca.pem"),
+        Player::new("rtmps://127.0.0.1/live/x").set("tls-certificate", "/nowhere/mine.pem"),
     ] {
         let begun = player.pipeline.set_state(gst::State::Playing);
         assert!(begun.is_err());

@@ -183,6 +183,16 @@ fn a_recording_plays_whole_and_from_the_middle() {
     };
     let run = assert_same(&sent, &received, expect);
     assert!(run.skipped > 100, "{run:?}");
+    // nginx does not know where to stop.
+    let url = format!("{} start=1000 stop=3000", nginx.url("vod", "film.flv"));
+    let player = Player::new(&url).play();
+    player.end();
+    let received = flvdump::parse(&player.bytes()).unwrap();
+    let last = received.iter().map(|packet| packet.dts).max();
+    assert!(
+        last.is_some_and(|last| (2900..=3000).contains(&last)),
+        "{last:?}"
+    );
 }
 
 #[test]

@@ -11,9 +11,9 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 use super::{
-    amf0::Amf,
+    amf0::{Amf, encode},
     flv_builder::FlvBuilder,
-    rtmp_peer::{COMMAND, Command, Message, Peer, SET_CHUNK_SIZE, Server, message_of},
+    rtmp_peer::{COMMAND, Command, Message, Peer, SET_CHUNK_SIZE, STREAM, Server, message_of},
 };
 
 /// Accepts and says nothing, nor reads.
@@ -104,6 +104,25 @@ pub fn cut_in_publish(messages: usize, reset: bool) -> Server<()> {
             peer.read_message()?;
         }
         if reset { peer.reset() } else { Ok(()) }
+    })
+}
+
+/// Grants `play`, with the data that nginx-rtmp sends before all else, and closes at once.
+pub fn second_thought() -> Server<()> {
+    Server::start(|peer, _| {
+        peer.accept_play()?;
+        let access = [
+            Amf::string("|RtmpSampleAccess"),
+            Amf::Boolean(true),
+            Amf::Boolean(true),
+        ];
+        peer.send(&Message {
+            csid: 4,
+            kind: 18,
+            stream: STREAM,
+            timestamp: 0,
+            body: encode(&access),
+        })
     })
 }
 

@@ -73,8 +73,13 @@ impl Settings {
             ));
         }
         let scheme = url::Scheme::from(*self.scheme);
+        let tls = scheme.is_tls().then(|| self.client_tls(Some(element)));
+        if let Some(tls) = &tls {
+            let unusable = |error| Failure::settings(&sentence(&error));
+            tls.check().map_err(unusable)?;
+        }
         Ok(Target {
-            tls: scheme.is_tls().then(|| self.client_tls(Some(element))),
+            tls,
             tunnel: scheme.is_tunnelled(),
             rtmpe: scheme.is_rtmpe().then(|| self.rtmpe_version.into()),
             socks,

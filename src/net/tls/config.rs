@@ -17,12 +17,12 @@ use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     server::WebPkiClientVerifier,
-    sign::CertifiedKey,
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 
 use super::{
     super::{NetError, resolve::literal},
-    ClientTls, ServerTls, ValidationFlags,
+    ClientTls, ServerTls, ValidationFlags, der,
     reload::Reloading,
     verify::Verifier,
 };
@@ -67,9 +67,10 @@ impl Connector {
             .with_custom_certificate_verifier(Arc::new(verifier));
         let asked = Arc::<NoCertificate>::default();
         let config = match &tls.client_cert {
-            Some((cert, key)) => builder
-                .with_client_auth_cert(certificates(cert)?, private_key(key)?)
-                .map_err(|error| does_not_fit(cert, key, &error))?,
+            Some((cert, key)) => {
+                let key = SingleCertAndKey::from(certified_key(cert, key)?);
+                builder.with_client_cert_resolver(Arc::new(key))
+            }
             None => builder.with_client_cert_resolver(asked.clone()),
         };
         Ok(Self {
@@ -107,6 +108,16 @@ impl ResolvesClientCert for NoCertificate {
     }
 }
 
+pub(super) fn check(tls: &ClientTls) -> Result<(), NetError> {
+    if let Some(file) = &tls.ca_file {
+        authorities(&certificates(file)?, file)?;
+    }
+    match &tls.client_cert {
+        Some((cert, key)) => certified_key(cert, key).map(drop),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn server(tls: &ServerTls) -> Result<Arc<ServerConfig>, NetError> {
     let builder = ServerConfig::builder_with_provider(PROVIDER.clone())
         .with_safe_default_protocol_versions()
@@ -127,8 +138,17 @@ pub(super) fn server(tls: &ServerTls) -> Result<Arc<ServerConfig>, NetError> {
 
 /// A certificate chain and its key, which fit together.
 pub(super) fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, NetError> {
-    CertifiedKey::from_der(certificates(cert)?, private_key(key)?, &PROVIDER)
-        .map_err(|error| does_not_fit(cert, key, &error))
+    let chain = certificates(cert)?;
+    let made = match chain.first().map(|first| der::version(first)) {
+        // What rustls cannot read, to see whether the key fits, it can show nevertheless: as a
+        // client's, OpenSSL's servers take it.
+        Some(Some(1)) => PROVIDER
+            .key_provider
+            .load_private_key(private_key(key)?)
+            .map(|key| CertifiedKey::new(chain, key)),
+        _ => CertifiedKey::from_der(chain, private_key(key)?, &PROVIDER),
+    };
+    made.map_err(|error| does_not_fit(cert, key, &error))
 }
 
 fn system_roots(tls: &ClientTls) -> Result<Arc<RootCertStore>, NetError> {

@@ -146,6 +146,17 @@ pub struct ClientTls {
     pub accept: Option<AcceptCertificate>,
 }
 
+impl ClientTls {
+    /// Reads the files, so that a mistake shows before there is a connection.
+    ///
+    /// # Errors
+    /// [`NetError::Settings`], naming the file, when one cannot be read or they do not fit
+    /// together.
+    pub fn check(&self) -> Result<(), NetError> {
+        config::check(self)
+    }
+}
+
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls")

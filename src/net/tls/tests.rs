@@ -249,6 +249,63 @@ fn a_certificate_in_the_ca_file_is_trusted_as_it_is() {
     assert_eq!(refusal(&wrong, tls).1, ValidationFlags::BAD_IDENTITY);
 }
 
+/// The certificate as `openssl x509 -req` makes it without extensions: of version 1. The signature of
+/// its issuer is spoilt by that.
+fn of_version_1(identity: &Identity) -> Vec<u8> {
+    fn wrapped(content: &[u8]) -> Vec<u8> {
+        let length = (content.len() as u16).to_be_bytes();
+        [&[0x30, 0x82][..], &length, content].concat()
+    }
+    let (_, certificate, _) = der::element(&identity.chain[0]).unwrap();
+    let (_, tbs, signature) = der::element(certificate).unwrap();
+    let (version, _, fields) = der::element(tbs).unwrap();
+    assert_eq!(version, 0xa0);
+    let mut rest = fields;
+    for _ in 0..6 {
+        rest = der::element(rest).unwrap().2;
+    }
+    let fields = &fields[..fields.len() - rest.len()];
+    wrapped(&[&wrapped(fields)[..], signature].concat())
+}
+
+#[test]
+fn a_certificate_of_version_1_is_for_who_wants_it() {
+    let pki = Pki::new();
+    let identity = pki.issue(HERE);
+    let old = of_version_1(&identity);
+    let other = pki.issue(HERE);
+    let cases = [
+        (&identity, ValidationFlags::all(), false),
+        (&identity, ValidationFlags::EXPIRED, true),
+        (&identity, ValidationFlags::empty(), true),
+        // It does not own what it shows.
+        (&other, ValidationFlags::empty(), false),
+    ];
+    let versions = [&TLS12, &TLS13].into_iter();
+    for (version, (key, flags, trusted)) in versions.flat_map(|v| cases.map(|case| (v, case))) {
+        let shown = CertificateDer::from(old.clone());
+        let config = showing(shown, key, &[version]);
+        let (address, thread) = tls_server(config, |stream| {
+            let _ = stream.write_all(b"hello");
+        });
+        let tls = ClientTls {
+            flags,
+            ..pki.client()
+        };
+        let opened = open(&mut Driver::new(), target(address, tls));
+        match opened {
+            Ok(_) => assert!(trusted, "{flags:?}"),
+            Err(NetError::Tls { reason, .. }) => {
+                assert!(!trusted, "{reason}");
+                let all = flags == ValidationFlags::all();
+                assert_eq!(reason.contains("X.509 version 1"), all, "{reason}");
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+        thread.join().unwrap();
+    }
+}
+
 #[test]
 fn the_server_name_replaces_the_host() {
     let pki = Pki::new();
@@ -268,11 +325,19 @@ fn odd_server(
     key: &Identity,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ServerConfig> {
+    let shown = CertificateDer::from_pem_file(&cert.cert).unwrap();
+    showing(shown, key, versions)
+}
+
+fn showing(
+    certificate: CertificateDer<'static>,
+    key: &Identity,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain = vec![CertificateDer::from_pem_file(&cert.cert).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&key.key).unwrap();
     let key = provider.key_provider.load_private_key(key).unwrap();
-    let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
     let builder = ServerConfig::builder_with_provider(provider);
     let builder = builder.with_protocol_versions(versions).unwrap();
     Arc::new(

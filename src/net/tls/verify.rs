@@ -14,8 +14,11 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    crypto::{
+        WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+        verify_tls13_signature_with_raw_key,
+    },
+    pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
     server::ParsedCertificate,
 };
 
@@ -65,14 +68,18 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let certificate = ParsedCertificate::try_from(end_entity)?;
         let mut found = Findings {
             flags: ValidationFlags::empty(),
             reasons: Vec::new(),
         };
-        self.check_chain(&certificate, end_entity, intermediates, now, &mut found);
-        if let Err(error) = verify_server_name(&certificate, server_name) {
-            found.add(ValidationFlags::BAD_IDENTITY, wrong_name(&error));
+        match ParsedCertificate::try_from(end_entity) {
+            Ok(certificate) => {
+                self.check_chain(&certificate, end_entity, intermediates, now, &mut found);
+                if let Err(error) = verify_server_name(&certificate, server_name) {
+                    found.add(ValidationFlags::BAD_IDENTITY, wrong_name(&error));
+                }
+            }
+            Err(error) => self.unreadable(end_entity, &error, &mut found),
         }
         if (found.flags & self.flags).is_empty() {
             return Ok(ServerCertVerified::assertion());
@@ -111,7 +118,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        match der::public_key(certificate) {
+            Some(key) if ParsedCertificate::try_from(certificate).is_err() => {
+                self.verify_with_key(message, key, signature)
+            }
+            _ => verify_tls12_signature(message, certificate, signature, &self.algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -120,7 +132,13 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        match der::public_key(certificate) {
+            Some(key) if ParsedCertificate::try_from(certificate).is_err() => {
+                let key = SubjectPublicKeyInfoDer::from(key);
+                verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
+            }
+            _ => verify_tls13_signature(message, certificate, signature, &self.algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -129,6 +147,48 @@ impl ServerCertVerifier for Verifier {
 }
 
 impl Verifier {
+    /// What rustls does in TLS 1.2, which has no form for a key alone.
+    fn verify_with_key(
+        &self,
+        message: &[u8],
+        key: &[u8],
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let (algorithm, bits) = der::algorithm_and_bits(key).unwrap_or_default();
+        let algorithms = self.algorithms.mapping.iter();
+        let known = algorithms
+            .filter(|(scheme, _)| *scheme == signature.scheme)
+            .flat_map(|(_, algorithms)| *algorithms)
+            .filter(|known| known.public_key_alg_id().as_ref() == algorithm);
+        for known in known {
+            if known
+                .verify_signature(bits, message, signature.signature())
+                .is_ok()
+            {
+                return Ok(HandshakeSignatureValid::assertion());
+            }
+        }
+        Err(Error::InvalidCertificate(CertificateError::BadSignature))
+    }
+
+    /// `openssl x509 -req` makes a certificate of version 1 unless it is told of extensions. Servers
+    /// run with such, and operators who turn the checks off, or pin it, mean just these.
+    fn unreadable(&self, end_entity: &CertificateDer<'_>, error: &Error, found: &mut Findings) {
+        if !matches!(der::version(end_entity), Some(1)) {
+            let (flags, reason) = generic(&error.to_string());
+            return found.add(flags | ValidationFlags::BAD_IDENTITY, reason);
+        }
+        if !self.pinned.iter().any(|pinned| pinned == end_entity) {
+            found.add(
+                ValidationFlags::GENERIC_ERROR | ValidationFlags::UNKNOWN_CA,
+                "is of X.509 version 1 and cannot be checked (openssl makes version 3 when it is \
+                 given extensions)"
+                    .to_owned(),
+            );
+        }
+        found.add(ValidationFlags::BAD_IDENTITY, NO_NAME.to_owned());
+    }
+
     fn check_chain(
         &self,
         certificate: &ParsedCertificate<'_>,
@@ -246,6 +306,8 @@ fn generic(text: &str) -> (ValidationFlags, String) {
     )
 }
 
+const NO_NAME: &str = "names no host (a host in the common name alone no longer counts)";
+
 fn wrong_name(error: &Error) -> String {
     let Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) =
         error
@@ -262,7 +324,7 @@ fn wrong_name(error: &Error) -> String {
         })
         .collect::<Vec<_>>();
     if names.is_empty() {
-        return "names no host (a host in the common name alone no longer counts)".to_owned();
+        return NO_NAME.to_owned();
     }
     format!("is for {} and not for this host", names.join(", "))
 }

@@ -42,7 +42,7 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 pub struct RtmpSrc {
     settings: Mutex<Settings>,
     /// Taken out while the streaming thread works with it, so that nothing waits for this lock.
-    stream: Mutex<Option<Stream>>,
+    stream: Mutex<Option<Box<Stream>>>,
     interrupt: Arc<Interrupt>,
     board: Arc<Board>,
 }
@@ -186,7 +186,7 @@ impl BaseSrcImpl for RtmpSrc {
         };
         let live = self.obj().is_live();
         let (interrupt, board) = (self.interrupt.clone(), self.board.clone());
-        *lock(&self.stream) = Some(Stream::new(settings, interrupt, board, live));
+        *lock(&self.stream) = Some(Box::new(Stream::new(settings, interrupt, board, live)));
         Ok(())
     }
 

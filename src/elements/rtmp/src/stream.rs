@@ -38,7 +38,7 @@ use crate::{
         reconnect::{Cause, Reconnect},
     },
     protocol::{
-        flv::Tag,
+        flv::{Tag, TagKind},
         rtmp::{
             amf::Object,
             session::{EndReason, Stage},
@@ -264,6 +264,7 @@ impl Stream {
             self.board.notes().stats.state = State::Streaming;
         }
         match receiver.next(patience) {
+            Ok(Received::Media(tag)) if self.is_past_stop(&tag) => Err(Halt::Ended),
             Ok(Received::Media(tag)) => {
                 self.note(&tag);
                 self.media(element, tag);
@@ -274,6 +275,15 @@ impl Stream {
             Err(ReceiveError::Claim(error)) => Err(Failure::claim(Role::Source, &error).into()),
             Err(ReceiveError::Connection(error)) => self.lost(element, &error),
         }
+    }
+
+    /// Whether a recording has come to where it is to end: nginx-rtmp 1.2 is told, and plays on.
+    fn is_past_stop(&self, tag: &Tag) -> bool {
+        let stop = *self.settings.stop_time;
+        !stop.is_zero()
+            && matches!(tag.kind(), TagKind::Audio | TagKind::Video)
+            && Duration::from_millis(tag.timestamp().into()) > stop
+            && self.board.notes().recorded
     }
 
     fn patience(&self) -> Option<Duration> {
