@@ -32,8 +32,6 @@ const MAX_RETRIES: u32 = 4;
 /// A server that says that the stream runs, and closes within this time before anything flowed, has
 /// thought better of it: nginx-rtmp 1.2 announces a stream before it looks at its access rules.
 pub(super) const SECOND_THOUGHT: Duration = Duration::from_secs(1);
-/// What a publisher sends before the close comes proves nothing.
-const BEFORE_IT_SHOWS: Duration = Duration::from_millis(100);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -109,9 +107,8 @@ pub struct Connection {
     opened: Instant,
     /// How long it took until the stream ran.
     connect_time: Option<Duration>,
-    /// Since when the stream runs, unless something came.
+    /// Since when the stream runs, until something flows.
     bare_since: Option<Instant>,
-    sent: bool,
 }
 
 impl Connection {
@@ -129,7 +126,6 @@ impl Connection {
             opened: now,
             connect_time: None,
             bare_since: None,
-            sent: false,
         }
     }
 
@@ -258,7 +254,7 @@ impl Connection {
     pub fn send_media(&mut self, tag: &Tag) {
         if let Some(session) = &mut self.session {
             session.send_media(tag);
-            self.sent = true;
+            self.bare_since = None;
         }
     }
 
@@ -314,11 +310,7 @@ impl Connection {
 
     /// A close that was the server's answer to the command that starts the stream.
     fn refusal(&self, error: ConnectionError, now: Instant) -> ConnectionError {
-        let moment = match self.sent {
-            true => BEFORE_IT_SHOWS,
-            false => SECOND_THOUGHT,
-        };
-        let at_once = |since| now.saturating_duration_since(since) < moment;
+        let at_once = |since| now.saturating_duration_since(since) < SECOND_THOUGHT;
         match error {
             ConnectionError::Closed {
                 stage: Stage::Running,

@@ -33,6 +33,10 @@ const AHEAD: usize = 256 * 1024;
 const WAIT_AT: usize = 512 * 1024;
 const GO_ON_AT: usize = 128 * 1024;
 
+/// What is sent in this time may have gone out before the close that was the answer arrived: a
+/// refusal then, as far as trying again is concerned.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
+
 /// What the application may want to know, told on whatever thread noticed it.
 #[derive(Clone, Debug)]
 pub enum Notice {
@@ -145,6 +149,7 @@ struct State {
     sent: u64,
     stall: Stall,
     reconnect: Reconnect,
+    running_since: Option<Instant>,
     /// When to connect again.
     retry_at: Option<Instant>,
     /// Connections tried so far, which says whose turn it is.
@@ -199,6 +204,7 @@ impl Publisher {
                 sent: 0,
                 stall: Stall::default(),
                 reconnect: Reconnect::new(publisher.reconnect),
+                running_since: None,
                 retry_at: None,
                 tried: 0,
                 headers: Headers::default(),
@@ -376,7 +382,8 @@ impl Task for Inner {
             Err(error) => {
                 let error = Arc::new(error);
                 let chance = chance();
-                let retry = state.reconnect.failed(Cause::of(&error), io.now, chance);
+                let cause = state.cause(&error, io.now);
+                let retry = state.reconnect.failed(cause, io.now, chance);
                 state.let_go();
                 match retry {
                     Some(retry) => {
@@ -464,6 +471,7 @@ impl State {
                     }
                     if stage == Stage::Running {
                         self.reconnect.running(io.now);
+                        self.running_since = Some(io.now);
                         if std::mem::take(&mut self.cut) {
                             self.queue.resume_at_keyframe(self.has_pictures);
                             let timestamp = self.queue.timestamp().unwrap_or(self.last);
@@ -557,6 +565,14 @@ impl State {
                 self.stall.progress = Some((taken, now));
                 Ok(Some(now + patience))
             }
+        }
+    }
+
+    fn cause(&mut self, error: &ConnectionError, now: Instant) -> Cause {
+        let at_once = |since| now.saturating_duration_since(since) < ON_ITS_WAY;
+        match Cause::of(error) {
+            Cause::Lost if self.running_since.take().is_some_and(at_once) => Cause::Refusal,
+            cause => cause,
         }
     }
 

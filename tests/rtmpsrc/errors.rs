@@ -24,6 +24,12 @@ fn what_a_person_did_wrong_is_said() {
     Player::new("rtmp://host.invalid/live/x")
         .play()
         .fails(NotFound);
+    let swf = format!("http://127.0.0.1:{}/a.swf", free_port());
+    let player = Player::new(&closed)
+        .set("swf-url", swf)
+        .set("swf-verify", true);
+    let (error, _) = player.play().error();
+    assert!(error.message().contains("swf-url"), "{error}");
     let server = bad_server::refuse_connect("NetConnection.Connect.InvalidApp", "no");
     Player::new(&server.url("x", "y")).play().fails(NotFound);
     let server = bad_server::refuse_connect(

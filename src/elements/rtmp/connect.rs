@@ -223,7 +223,7 @@ impl Settings {
         };
         let tls = self.client_tls(None);
         let file = fetch_swf(url, &tls, interrupt, *self.timeout, limits::SWF_FETCH)
-            .map_err(|error| Failure::net(role, &error))?;
+            .map_err(|error| Failure::net(role, &error).map(Failure::of_swf))?;
         let hash = hash_swf(&file).map_err(|error| {
             Failure::settings(&format!(
                 "The file at swf-url cannot be verified with: {error}."

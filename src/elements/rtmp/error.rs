@@ -64,6 +64,18 @@ impl Failure {
         Some(Self::new(code, sentence, stage))
     }
 
+    /// The same on the way to the SWF file, whose server is another.
+    pub(super) fn of_swf(mut self) -> Self {
+        let (first, rest) = self.sentence.split_at_checked(1).unwrap_or_default();
+        let first = match rest.starts_with(char::is_uppercase) {
+            // An abbreviation.
+            true => first.to_owned(),
+            false => first.to_lowercase(),
+        };
+        self.sentence = format!("The file at swf-url cannot be had: {first}{rest}");
+        self
+    }
+
     /// The connection failed; `None` where it was only interrupted.
     pub(super) fn connection(role: Role, error: &ConnectionError) -> Option<Self> {
         match error {

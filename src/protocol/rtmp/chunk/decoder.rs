@@ -160,6 +160,9 @@ impl Decoder {
     /// is of no further use.
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Message>, ChunkError> {
         loop {
+            if input.is_empty() && self.held.is_empty() {
+                return Ok(None);
+            }
             let message = if self.held.is_empty() {
                 self.step(input)?
             } else {
@@ -169,7 +172,7 @@ impl Decoder {
                 self.held.extend_from_slice(rest);
                 message
             };
-            if message.is_some() || (input.is_empty() && self.held.is_empty()) {
+            if message.is_some() {
                 return Ok(message);
             }
         }
