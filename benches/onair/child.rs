@@ -199,6 +199,20 @@ impl Server {
             }
         }
     }
+
+    /// Bytes of the connection that ended last, once none has ended for a while.
+    pub(crate) fn last_done(&self) -> Option<u64> {
+        let mut last = None;
+        let mut patience = Duration::from_secs(5);
+        while let Ok(line) = self.lines.recv_timeout(patience) {
+            last = line
+                .strip_prefix("done ")
+                .and_then(|n| n.parse().ok())
+                .or(last);
+            patience = Duration::from_millis(500);
+        }
+        last
+    }
 }
 
 impl Drop for Server {

@@ -14,6 +14,7 @@ use gst::prelude::*;
 use super::pipeline::{launch, pad};
 use super::stamp;
 use crate::child::seconds;
+use crate::peer::wire;
 use crate::{measure, media};
 
 /// Pipelines whose buffers are looked into; the rest pass unseen, as in real life.
@@ -32,6 +33,8 @@ struct Watch {
     window: AtomicBool,
     bytes: AtomicU64,
     ages: Mutex<Vec<u64>>,
+    /// Of sounds, where they are stamped.
+    sounds: Mutex<Vec<u64>>,
 }
 
 impl Watch {
@@ -46,24 +49,28 @@ impl Watch {
     }
 }
 
-/// `many-plays DESCRIPTION COUNT SECONDS`
+/// `many-plays DESCRIPTION COUNT SECONDS [MORE]`; `{n}` is replaced by the number of the pipeline. Goes on
+/// for MORE seconds when all has been printed, for those at the other end.
 pub(super) fn plays(args: &[String]) -> Result<(), String> {
-    let [description, count, window] = args else {
-        return Err("many-plays DESCRIPTION COUNT SECONDS".to_owned());
+    let [description, count, window, more @ ..] = args else {
+        return Err("many-plays DESCRIPTION COUNT SECONDS [MORE]".to_owned());
     };
     let (count, window) = numbers(count, window)?;
+    let more = more.first().and_then(|more| more.parse().ok());
+    let more = Duration::from_secs(more.unwrap_or(0));
     let watch = Arc::new(Watch::default());
     let _pipelines = start(description, count, &watch)?;
     wait_for(count, &watch, || {})?;
     let figures = measure_window(window, &watch, std::thread::sleep);
-    finish(figures, count, window, &watch)
+    finish(figures, count, window, &watch, more)
 }
 
-/// `many-sinks DESCRIPTION COUNT SECONDS FLV header|headless`: feeds the FLV file, round and round and at its own
-/// pace, to the appsrc called `in` of every pipeline.
+/// `many-sinks DESCRIPTION COUNT SECONDS FLV header|headless|stamped`: feeds the FLV file, round and round and at
+/// its own pace, to the appsrc called `in` of every pipeline; with a header, and with the time of sending in
+/// each tag, if it is to be.
 pub(super) fn sinks(args: &[String]) -> Result<(), String> {
     let [description, count, window, flv, header] = args else {
-        return Err("many-sinks DESCRIPTION COUNT SECONDS FLV header|headless".to_owned());
+        return Err("many-sinks DESCRIPTION COUNT SECONDS FLV header|headless|stamped".to_owned());
     };
     let (count, window) = numbers(count, window)?;
     let flv = std::fs::read(flv).map_err(|e| format!("{flv}: {e}"))?;
@@ -74,10 +81,11 @@ pub(super) fn sinks(args: &[String]) -> Result<(), String> {
         source.ok_or("no appsrc called in".to_owned())
     });
     let sources = sources.collect::<Result<_, _>>()?;
-    let mut feeder = Feeder::new(&flv, header == "header", sources);
+    let mut feeder = Feeder::new(&flv, header != "headless", sources);
+    feeder.stamps = header == "stamped";
     wait_for(count, &watch, || feeder.run_for(Duration::from_millis(20)))?;
     let figures = measure_window(window, &watch, |time| feeder.run_for(time));
-    finish(figures, count, window, &watch)
+    finish(figures, count, window, &watch, Duration::ZERO)
 }
 
 fn numbers(count: &str, window: &str) -> Result<(usize, Duration), String> {
@@ -93,7 +101,7 @@ fn start(
 ) -> Result<Vec<gst::Pipeline>, String> {
     let mut pipelines = Vec::with_capacity(count);
     for index in 0..count {
-        let pipeline = launch(description)?;
+        let pipeline = launch(&description.replace("{n}", &index.to_string()))?;
         let seen = Arc::clone(watch);
         let seen_one = AtomicBool::new(false);
         pad(&pipeline)?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -142,8 +150,11 @@ fn look(buffer: &gst::BufferRef, watch: &Watch) {
         .bytes
         .fetch_add(buffer.size() as u64, Ordering::Relaxed);
     if let Ok(map) = buffer.map_readable()
-        && let Some(age) = stamp::age(&map)
-        && let Ok(mut ages) = watch.ages.lock()
+        && let Some((kind, age)) = stamp::age(&map)
+        && let Ok(mut ages) = match kind {
+            wire::AUDIO => watch.sounds.lock(),
+            _ => watch.ages.lock(),
+        }
     {
         ages.push(age);
     }
@@ -182,7 +193,13 @@ fn own_cpu() -> f64 {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
-fn finish(percent: f64, count: usize, window: Duration, watch: &Watch) -> Result<(), String> {
+fn finish(
+    percent: f64,
+    count: usize,
+    window: Duration,
+    watch: &Watch,
+    more: Duration,
+) -> Result<(), String> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(|e| e.to_string())?;
     let field = |name: &str| {
         let line = status.lines().find_map(|l| l.strip_prefix(name));
@@ -198,17 +215,27 @@ fn finish(percent: f64, count: usize, window: Duration, watch: &Watch) -> Result
         field("VmRSS") / 1024.0,
         field("Threads"),
     );
-    if let Ok(mut ages) = watch.ages.lock() {
-        for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-            if let Some(age) = measure::percentile(&mut ages, share) {
-                let _ = write!(line, " {name}={}", age as f64 / 1e6);
-            }
+    for (prefix, ages) in [("", &watch.ages), ("sound_", &watch.sounds)] {
+        if let Ok(mut ages) = ages.lock() {
+            line += &lags(prefix, &mut ages);
         }
     }
     println!("{line}");
     watch.check(count)?;
+    std::thread::sleep(more);
     // Teardown is another section's subject, and librtmp's may hang.
     std::process::exit(0);
+}
+
+/// What `ages` come to, in ms.
+pub(super) fn lags(prefix: &str, ages: &mut [u64]) -> String {
+    let mut line = String::new();
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        if let Some(age) = measure::percentile(ages, share) {
+            let _ = write!(line, " {prefix}{name}={}", age as f64 / 1e6);
+        }
+    }
+    line
 }
 
 /// Pushes the same tags to all pipelines, each a little later than the one before.
@@ -216,6 +243,7 @@ struct Feeder {
     sources: Vec<gst_app::AppSrc>,
     /// Tags of [`Self::ROUNDS`] rounds with their times rewritten; shared by all pipelines.
     tags: Vec<(Duration, gst::Buffer)>,
+    stamps: bool,
     start: Instant,
     queue: BinaryHeap<Reverse<(Duration, usize, usize)>>,
 }
@@ -249,6 +277,7 @@ impl Feeder {
             queue: queue.collect(),
             sources,
             tags,
+            stamps: false,
             start: Instant::now(),
         }
     }
@@ -266,8 +295,15 @@ impl Feeder {
                 continue;
             }
             self.queue.pop();
+            let mut buffer = self.tags[tag].1.clone();
+            if self.stamps
+                && let Ok(mut map) = buffer.make_mut().map_writable()
+                && map.get(12) == Some(&1)
+            {
+                stamp::write_tag(&mut map);
+            }
             // A pipeline that failed is counted by its bus.
-            let _ = self.sources[index].push_buffer(self.tags[tag].1.clone());
+            let _ = self.sources[index].push_buffer(buffer);
             if let Some((next, _)) = self.tags.get(tag + 1) {
                 let due = due + (*next - self.tags[tag].0);
                 self.queue.push(Reverse((due, index, tag + 1)));

@@ -10,6 +10,7 @@ mod pipeline;
 mod players;
 pub(crate) mod stamp;
 pub(crate) mod webm;
+mod wrappings;
 
 use crate::{media, peer};
 
@@ -34,6 +35,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         "players-loop" => players::plain::run(rest),
         "players-sink" => players::servers::sink(rest),
         "players-load" => players::load::run(rest),
+        "meter" => wrappings::meter::run(rest),
+        "rc4" => wrappings::rc4::run(rest),
+        "ffmpeg-play" => wrappings::ffmpeg::play(rest),
+        "ffmpeg-publish" => wrappings::ffmpeg::publish(rest),
         "webm-loop" => webm::plain::run(rest),
         "webm-sink" => webm::servers::sink(rest),
         "webm-multisocketsink" => webm::servers::multisocketsink(rest),

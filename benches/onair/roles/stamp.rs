@@ -3,6 +3,8 @@
 //! The time of sending, written into the payload of a video tag. The monotonic clock is one for
 //! all processes of a machine.
 
+use crate::peer::wire;
+
 /// Where the stamp lies in the tag's body: behind the codec's head. It destroys the picture, which
 /// nobody decodes.
 pub(crate) const OFFSET: usize = 5;
@@ -23,12 +25,33 @@ pub(crate) fn now() -> u64 {
 
 /// Stamps the present into the first [`LENGTH`] bytes.
 pub(crate) fn write(bytes: &mut [u8]) {
-    bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..LENGTH].copy_from_slice(&now().to_be_bytes());
+    write_kind(bytes, wire::VIDEO);
 }
 
-/// Nanoseconds since the first stamp in `bytes`, wherever it lies.
-pub(crate) fn age(bytes: &[u8]) -> Option<u64> {
+/// The first byte of the time tells the kind, for the machine has not been up for years.
+fn write_kind(bytes: &mut [u8], kind: u8) {
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..LENGTH].copy_from_slice(&now().to_be_bytes());
+    bytes[8] = kind;
+}
+
+/// Stamps the end of an FLV tag, if it has the room. Pictures can still be told from each other, as
+/// ffmpeg wants it before it passes them on.
+pub(crate) fn write_tag(tag: &mut [u8]) {
+    let end = tag.len().saturating_sub(TAIL);
+    if let Some(start) = end.checked_sub(LENGTH).filter(|start| *start > HEAD) {
+        let kind = tag[0];
+        write_kind(&mut tag[start..end], kind);
+    }
+}
+
+/// Of an FLV tag, with the head of the codec.
+const HEAD: usize = 11 + OFFSET;
+/// PreviousTagSize.
+const TAIL: usize = 4;
+
+/// Nanoseconds since the first stamp in `bytes`, wherever it lies, and the kind of tag that it is in.
+pub(crate) fn age(bytes: &[u8]) -> Option<(u8, u64)> {
     let now = now();
     // SAFETY: both pointers come with their true lengths.
     let found = unsafe {
@@ -40,6 +63,9 @@ pub(crate) fn age(bytes: &[u8]) -> Option<u64> {
         )
     };
     let at = (found as usize).checked_sub(bytes.as_ptr() as usize)?;
-    let sent = bytes.get(at + 8..at + LENGTH)?.try_into().ok()?;
-    Some(now.saturating_sub(u64::from_be_bytes(sent)))
+    let [kind, sent @ ..]: [u8; 8] = bytes.get(at + 8..at + LENGTH)?.try_into().ok()?;
+    let sent = sent
+        .iter()
+        .fold(0, |sent, byte| sent << 8 | u64::from(*byte));
+    Some((kind, now.saturating_sub(sent)))
 }

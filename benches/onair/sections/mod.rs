@@ -12,6 +12,7 @@ mod publish;
 mod states;
 mod tls;
 mod webm;
+mod wrappings;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -36,6 +37,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "webm",
     "players",
     "flv",
+    "wrappings",
 ];
 
 /// Longest that one client may take; librtmp's sink needs seconds for the short cut when all is
@@ -56,6 +58,7 @@ pub(crate) fn run(name: &str, bench: &Bench<'_>, report: &mut Report) -> Result<
         "webm" => webm::run(bench, report),
         "players" => players::run(bench, report),
         "flv" => flv::run(bench, report),
+        "wrappings" => wrappings::run(bench, report),
         other => Err(format!("no section {other}")),
     }
 }

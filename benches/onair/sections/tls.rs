@@ -160,7 +160,7 @@ fn finish(
 }
 
 /// CPU seconds that gst-launch-1.0 takes for a pipeline with nothing to do, the median of five.
-fn start(bench: &Bench<'_>) -> Result<f64, String> {
+pub(super) fn start(bench: &Bench<'_>) -> Result<f64, String> {
     let mut seconds = Vec::new();
     for _ in 0..5 {
         let words = ["fakesrc", "num-buffers=1", "!", "fakesink"];

@@ -24,6 +24,21 @@ pub(crate) struct FilmTag {
     pub(crate) key: bool,
 }
 
+impl FilmTag {
+    /// The tag as a file has it.
+    pub(crate) fn flv(&self, time_ms: u32) -> Vec<u8> {
+        let size = (self.body.len() as u32).to_be_bytes();
+        let at = time_ms.to_be_bytes();
+        let mut bytes = vec![
+            self.kind, size[1], size[2], size[3], at[1], at[2], at[3], at[0],
+        ];
+        bytes.extend_from_slice(&[0; 3]);
+        bytes.extend_from_slice(&self.body);
+        bytes.extend_from_slice(&(self.body.len() as u32 + 11).to_be_bytes());
+        bytes
+    }
+}
+
 impl Film {
     pub(crate) fn read(path: &str) -> Result<Self, String> {
         let flv = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::tunnel::Tunnel;
 use crate::peer::wire;
 use crate::roles::crowd::{Crowd, Plan, Seen};
 
@@ -17,6 +18,8 @@ const HANDSHAKE: usize = 1 + 2 * 1536;
 
 struct Player {
     socket: TcpStream,
+    /// Through HTTP requests, and not as they are.
+    tunnel: Option<Tunnel>,
     /// What is to be said next: at first the handshake, then all commands at once.
     unsaid: Option<Vec<u8>>,
     connected: Instant,
@@ -27,11 +30,15 @@ struct Player {
 }
 
 /// `players-load PORT STREAM N SETTLE_S WINDOW_S LAZY PID`: N players, LAZY more that never read. Prints
-/// what the process PID did in the window.
+/// what the process PID did in the window. A port that is written `rtmpt:1935` is called through HTTP.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let usage = "players-load PORT STREAM N SETTLE_S WINDOW_S LAZY PID";
     let [port, stream, numbers @ ..] = args else {
         return Err(usage.to_owned());
+    };
+    let (tunnelled, port) = match port.strip_prefix("rtmpt:") {
+        Some(port) => (true, port),
+        None => (false, &**port),
     };
     let (Ok(port), Some(plan)) = (port.parse(), Plan::parse(numbers)) else {
         return Err(usage.to_owned());
@@ -39,6 +46,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let mut load = Load {
         poll: Poll::new().map_err(|e| e.to_string())?,
         port,
+        tunnelled,
         commands: wire::play(port, stream),
         players: Vec::new(),
         arrivals: HashMap::new(),
@@ -51,6 +59,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
 struct Load {
     poll: Poll,
     port: u16,
+    tunnelled: bool,
     commands: Vec<u8>,
     players: Vec<Player>,
     /// By the time of a key frame, when each player got its beginning.
@@ -77,6 +86,7 @@ impl Crowd for Load {
         hello.extend_from_slice(&[0; 1536]);
         self.players.push(Player {
             socket,
+            tunnel: self.tunnelled.then(Tunnel::default),
             unsaid: Some(hello),
             connected,
             handshake: 0,
@@ -97,7 +107,7 @@ impl Crowd for Load {
             if event.is_writable()
                 && let Some(bytes) = player.unsaid.take()
             {
-                player.seen.gone |= player.socket.write_all(&bytes).is_err();
+                player.say(&bytes);
             }
             // A lazy one reads until it plays, and then never again.
             while player.unsaid.is_none()
@@ -108,13 +118,24 @@ impl Crowd for Load {
                     Ok(0) => player.seen.gone = true,
                     Ok(n) => {
                         let arrivals = self.measuring.then_some(&mut self.arrivals);
-                        player.take(&self.scratch[..n], &self.commands, now, arrivals);
+                        let mut came = &self.scratch[..n];
+                        let within;
+                        if let Some(tunnel) = &mut player.tunnel {
+                            within = tunnel.take(came, now)?;
+                            came = &within;
+                        }
+                        player.take(came, &self.commands, now, arrivals);
                         continue;
                     }
                     Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                     Err(_) => player.seen.gone = true,
                 }
                 break;
+            }
+        }
+        for player in &mut self.players {
+            if let Some(tunnel) = &mut player.tunnel {
+                player.seen.gone |= tunnel.ask(&mut player.socket, now).is_err();
             }
         }
         Ok(())
@@ -136,6 +157,13 @@ impl Crowd for Load {
 }
 
 impl Player {
+    fn say(&mut self, bytes: &[u8]) {
+        match &mut self.tunnel {
+            Some(tunnel) => tunnel.say(bytes),
+            None => self.seen.gone |= self.socket.write_all(bytes).is_err(),
+        }
+    }
+
     fn take(
         &mut self,
         mut bytes: &[u8],
@@ -150,8 +178,8 @@ impl Player {
             bytes = &bytes[part..];
             if self.handshake == HANDSHAKE {
                 // C2, then everything that a player says, without waiting for any answer.
-                self.seen.gone |= self.socket.write_all(&[0; 1536]).is_err()
-                    || self.socket.write_all(commands).is_err();
+                self.say(&[0; 1536]);
+                self.say(commands);
             }
         }
         let (join, connected) = (&mut self.seen.join, self.connected);

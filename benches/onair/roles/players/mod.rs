@@ -7,3 +7,4 @@ pub(super) mod film;
 pub(super) mod load;
 pub(super) mod plain;
 pub(super) mod servers;
+mod tunnel;

@@ -7,6 +7,7 @@ use gst::prelude::*;
 use super::film::Film;
 use crate::media::FLV_HEAD;
 use crate::peer::roles_die_with_parent;
+use crate::roles::stamp;
 
 /// `players-sink FILE PORT ELEMENT`: feeds an element called `sink`.
 pub(crate) fn sink(args: &[String]) -> Result<(), String> {
@@ -52,14 +53,10 @@ pub(crate) fn sink(args: &[String]) -> Result<(), String> {
     push(flv[..FLV_HEAD].to_vec(), 0)?;
     film.play(
         |tag, time| {
-            let size = (tag.body.len() as u32).to_be_bytes();
-            let at = time.to_be_bytes();
-            let mut bytes = vec![
-                tag.kind, size[1], size[2], size[3], at[1], at[2], at[3], at[0],
-            ];
-            bytes.extend_from_slice(&[0; 3]);
-            bytes.extend_from_slice(&tag.body);
-            bytes.extend_from_slice(&(tag.body.len() as u32 + 11).to_be_bytes());
+            let mut bytes = tag.flv(time);
+            if !tag.head {
+                stamp::write_tag(&mut bytes);
+            }
             push(bytes, time)
         },
         |wait| {
