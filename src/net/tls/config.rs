@@ -132,7 +132,10 @@ pub(super) fn server(tls: &ServerTls) -> Result<Arc<ServerConfig>, NetError> {
         }
         None => builder.with_no_client_auth(),
     };
-    let config = builder.with_cert_resolver(Arc::new(Reloading::new(tls)?));
+    let mut config = builder.with_cert_resolver(Arc::new(Reloading::new(tls)?));
+    // librtmp 2.4 over GnuTLS adds what a ticket of TLS 1.3 gives for an error (-28) to the number of bytes
+    // that it has read, and crashes. Without tickets who comes back shakes hands anew.
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 
