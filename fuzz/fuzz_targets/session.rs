@@ -536,6 +536,7 @@ fn config(kind: usize, flags: u8, limits: DecoderLimits) -> ClientConfig {
         handshake: if set(4) { Style::Digest } else { Style::Plain },
         secure_token: set(2).then(|| "key".to_owned()),
         usher_token: everything("token"),
+        enhanced: true,
         authenticator: Authenticator::new(user, password, AuthMod::Auto, "live"),
         auth_query: everything("authmod=adobe&user=u"),
         chunk_size: if set(16) { 65_536 } else { 128 },

@@ -104,6 +104,8 @@ pub struct Connection {
     buffer: Box<[u8]>,
     retries: u32,
     closed: bool,
+    /// Why the server, which may know nothing of Enhanced RTMP, is being asked again without it.
+    stumbled: Option<ConnectionError>,
     opened: Instant,
     /// How long it took until the stream ran.
     connect_time: Option<Duration>,
@@ -123,6 +125,7 @@ impl Connection {
             buffer: vec![0; READ].into_boxed_slice(),
             retries: 0,
             closed: false,
+            stumbled: None,
             opened: now,
             connect_time: None,
             bare_since: None,
@@ -191,6 +194,45 @@ impl Connection {
     /// # Errors
     /// The connection is of no further use then.
     pub fn turn(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        now: Instant,
+    ) -> Result<Option<ClientEvent>, ConnectionError> {
+        loop {
+            let error = match self.step(registry, token, now) {
+                Ok(event) => return Ok(event),
+                Err(error) => error,
+            };
+            match self.plainer(&error) {
+                Some(config) => {
+                    self.stumbled = Some(error);
+                    self.retry(config, registry)?;
+                }
+                // What was wrong at first is what was wrong.
+                None if !self.is_connected() => return Err(self.stumbled.take().unwrap_or(error)),
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// What to ask a server for that gave no answer to the connect command.
+    fn plainer(&self, error: &ConnectionError) -> Option<ClientConfig> {
+        match error {
+            ConnectionError::Closed { .. }
+            | ConnectionError::Session {
+                error: SessionError::Timeout(_),
+                ..
+            } => self.session.as_ref()?.without_enhanced(),
+            _ => None,
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        !matches!(self.stage(), Stage::Handshake | Stage::Connect)
+    }
+
+    fn step(
         &mut self,
         registry: &Registry,
         token: Token,

@@ -55,6 +55,7 @@ fn client(app: &str, stream: &str) -> ClientConfig {
         handshake: Style::Digest,
         secure_token: None,
         usher_token: None,
+        enhanced: true,
         authenticator: Authenticator::new("", "", AuthMod::Auto, app),
         auth_query: None,
         chunk_size: 65536,

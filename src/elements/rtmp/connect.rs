@@ -161,6 +161,7 @@ impl Settings {
             },
             secure_token: secret(&self.secure_token),
             usher_token: secret(&self.usher_token),
+            enhanced: true,
             authenticator: Authenticator::new(
                 self.username.as_deref().unwrap_or_default(),
                 self.password

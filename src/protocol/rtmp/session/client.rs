@@ -147,6 +147,16 @@ impl ClientSession {
         }
     }
 
+    /// What to ask a server for that took what Enhanced RTMP adds to the connect command ill: the same
+    /// without it. `None` where that was not the reason.
+    pub fn without_enhanced(&self) -> Option<ClientConfig> {
+        let asked = self.stage == Stage::Connect && self.config.enhanced;
+        asked.then(|| ClientConfig {
+            enhanced: false,
+            ..self.config.clone()
+        })
+    }
+
     /// The same where the handshake was somebody else's: RTMPE shakes hands below the session.
     /// `swf_key` is what it found for SWF verification.
     pub fn past_handshake(
@@ -352,9 +362,11 @@ impl ClientSession {
             object.push("pageUrl", url.as_str());
         }
         object.push("objectEncoding", 0.0);
-        // Behind what old servers look for.
-        enhanced::announce_list(&mut object);
-        enhanced::announce(&mut object);
+        if self.config.enhanced {
+            // Behind what old servers look for.
+            enhanced::announce_list(&mut object);
+            enhanced::announce(&mut object);
+        }
         let transaction = self.transaction(Request::Connect);
         let command = Command {
             name: "connect".to_owned(),

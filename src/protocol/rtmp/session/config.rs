@@ -33,6 +33,8 @@ pub struct ClientConfig {
     pub secure_token: Option<String>,
     /// Token of `NetStream.Authenticate.UsherToken` (librtmp's `jtv=`).
     pub usher_token: Option<String>,
+    /// Tells the server of Enhanced RTMP. Some cannot read that and answer nothing (pyrtmp 0.3).
+    pub enhanced: bool,
     /// Answers Adobe's and Limelight's challenges.
     pub authenticator: Authenticator,
     /// What the authentication so far adds to `app` and `tc_url`.

@@ -34,6 +34,7 @@ fn config(role: Role) -> ClientConfig {
         handshake: Style::Digest,
         secure_token: None,
         usher_token: None,
+        enhanced: true,
         authenticator: Authenticator::new("", "", AuthMod::Auto, "live"),
         auth_query: None,
         chunk_size: 4096,

@@ -379,6 +379,7 @@ fn config(state: State) -> ClientConfig {
         handshake: Style::Plain,
         secure_token: None,
         usher_token: None,
+        enhanced: true,
         authenticator: Authenticator::new("user", "secret", AuthMod::Auto, "live"),
         auth_query: None,
         chunk_size: 4096,
