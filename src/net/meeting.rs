@@ -38,6 +38,10 @@ struct Inner {
     rope: Rope,
     /// Tasks on the reactor that have requests to be answered, or taken.
     waiting: Vec<Token>,
+    /// More was to be written than there was room for.
+    full: bool,
+    /// Whoever writes has not been told that all has gone.
+    untold: bool,
     /// It ended because its client fell silent.
     lost: bool,
 }
@@ -57,6 +61,8 @@ impl Meeting {
                 exchange: Exchange::new(now),
                 rope,
                 waiting: Vec::new(),
+                full: false,
+                untold: false,
                 lost: false,
             }),
         });
@@ -88,8 +94,11 @@ impl Meeting {
         body: Bytes,
     ) -> Result<(), Refused> {
         let mut inner = self.lock();
+        let before = inner.exchange.unread();
         let taken = inner.exchange.take(now, verb, sequence, body);
-        inner.rope.ring();
+        if inner.exchange.unread() != before || inner.exchange.is_closed() {
+            inner.rope.ring();
+        }
         // One that came before its turn may have its turn now.
         inner.wake();
         taken
@@ -107,8 +116,14 @@ impl Meeting {
         match &answer {
             Ok(Answer::Wait(_)) => inner.wait(waiter),
             Ok(Answer::Body(_)) => {
-                // There is room for more, and the next request is the next to be answered.
-                inner.rope.ring();
+                // There is room for more. In the middle of a stream, who could write all that there was
+                // is not told each time that it has gone: he comes back by himself.
+                if std::mem::take(&mut inner.full) || !inner.exchange.is_warm() {
+                    inner.rope.ring();
+                } else {
+                    inner.untold = true;
+                }
+                // The next request is the next to be answered.
                 inner.wake();
             }
             Err(_) => inner.rope.ring(),
@@ -116,9 +131,13 @@ impl Meeting {
         answer
     }
 
-    /// Whether it can be forgotten.
+    /// Whether it can be forgotten; to be asked now and then. Tells whoever has waited since the last time
+    /// that all he wrote has gone.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let mut inner = self.lock();
+        if std::mem::take(&mut inner.untold) {
+            inner.rope.ring();
+        }
         let over = inner.exchange.is_over(now);
         if over {
             inner.lost |= !inner.exchange.is_closed();
@@ -166,7 +185,7 @@ impl Meeting {
             return false;
         }
         let before = transmit.len();
-        inner.exchange.send(now, transmit);
+        inner.full |= !inner.exchange.send(now, transmit);
         if transmit.len() < before {
             inner.wake();
         }

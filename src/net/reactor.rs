@@ -89,9 +89,7 @@ impl std::fmt::Debug for Handle {
 impl Handle {
     /// Gives the task a turn soon.
     pub fn wake(&self) {
-        self.reactor.lock().woken.push(self.token);
-        // A full pipe of wake-ups is a wake-up too.
-        let _ = self.reactor.waker.wake();
+        self.reactor.wake(&[self.token]);
     }
 }
 
@@ -131,8 +129,15 @@ impl Reactor {
 
     /// Gives tasks a turn soon.
     pub fn wake(&self, tokens: &[Token]) {
-        self.lock().woken.extend(tokens);
-        let _ = self.waker.wake();
+        let mut shared = self.lock();
+        let asleep = shared.woken.is_empty();
+        shared.woken.extend(tokens);
+        drop(shared);
+        // Whoever put the first in has woken it, and it takes all.
+        if asleep {
+            // A full pipe of wake-ups is a wake-up too.
+            let _ = self.waker.wake();
+        }
     }
 
     fn insert(&self, task: Arc<dyn Task>) -> Token {

@@ -188,8 +188,10 @@ impl Layer for Tunnel {
         }
         self.client.handle_timeout(now)?;
         self.flush()?;
-        let mut buffer = [0; READ];
-        while !self.is_ready() && self.fill(&mut buffer, now)? {}
+        if !self.is_ready() {
+            let mut buffer = [0; READ];
+            while !self.is_ready() && self.fill(&mut buffer, now)? {}
+        }
         Ok(())
     }
 

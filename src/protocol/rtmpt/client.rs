@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{CONTENT_TYPE, interval, is_id, limits};
+use super::{CONTENT_TYPE, gathered, interval, is_id, limits};
 use crate::protocol::{
     http::reply::{Body, Framing, Part, Reply, ReplyError},
     rtmp::transmit::Transmit,
@@ -139,6 +139,10 @@ pub struct TunnelClient {
     zeros: u32,
     /// Replies on the way to requests that nobody waits for any more.
     unread: u32,
+    /// The next poll follows at once on a reply that brought something.
+    eager: bool,
+    /// How many such polls in a row brought nothing.
+    vain: u32,
     stats: TunnelStats,
 }
 
@@ -161,6 +165,8 @@ struct Waiting {
     /// Bytes of the reply's body that have been handed on, over all connections.
     delivered: u64,
     repeats: u32,
+    /// It followed at once on a reply that brought something.
+    eager: bool,
     /// Of the reply that is coming in.
     received: u64,
 }
@@ -173,8 +179,8 @@ enum Reader {
         body: Body,
         /// Bytes of it that have come.
         at: u64,
-        /// Its polling byte was 0, which may be how a server closes.
-        last: bool,
+        /// Its polling byte. 0 may be how a server closes.
+        polling: u8,
     },
 }
 
@@ -199,6 +205,8 @@ impl TunnelClient {
             closing: None,
             zeros: 0,
             unread: 0,
+            eager: false,
+            vain: 0,
             stats: TunnelStats {
                 interval: interval(1),
                 ..TunnelStats::default()
@@ -369,7 +377,7 @@ impl TunnelClient {
                         reply,
                         body,
                         at: 0,
-                        last: false,
+                        polling: 1,
                     };
                     self.body(now, &mut input)?;
                 }
@@ -454,11 +462,14 @@ impl TunnelClient {
     /// When what is pending goes out.
     fn due(&self) -> Option<Instant> {
         let since = self.since?;
-        let full = self.pending.len() >= limits::FULL || self.stats.requests < limits::WARM_UP;
         match self.last_request {
-            Some(last) if !full => Some((since + limits::GATHER).min(last + limits::SPACING)),
+            Some(last) if self.is_warm() => Some(gathered(self.pending.len(), since, last)),
             _ => Some(since),
         }
+    }
+
+    fn is_warm(&self) -> bool {
+        self.stats.requests >= limits::WARM_UP
     }
 
     /// Makes a request if one is due and none is under way.
@@ -537,6 +548,7 @@ impl TunnelClient {
             since: now,
             delivered: 0,
             repeats: 0,
+            eager: self.eager,
             received: 0,
         });
     }
@@ -620,8 +632,8 @@ impl TunnelClient {
                 };
                 if let Some(polling) = polling {
                     self.stats.interval = interval(polling.max(1));
-                    if let Reader::Body { last, .. } = &mut self.reader {
-                        *last = polling == 0;
+                    if let Reader::Body { polling: said, .. } = &mut self.reader {
+                        *said = polling;
                     }
                 }
                 if !fresh.is_empty() {
@@ -641,7 +653,7 @@ impl TunnelClient {
             return Ok(());
         }
         let waiting = self.waiting.take();
-        let Reader::Body { reply, last, .. } = reader else {
+        let Reader::Body { reply, polling, .. } = reader else {
             return Ok(());
         };
         if !reply.keep_alive {
@@ -660,15 +672,26 @@ impl TunnelClient {
             }
             Stage::Running => {
                 self.sequence += 1;
-                let empty = waiting.is_none_or(|waiting| waiting.delivered <= 1);
+                let empty = (waiting.as_ref()).is_none_or(|waiting| waiting.delivered <= 1);
+                let eager = waiting.is_some_and(|waiting| waiting.eager);
                 self.stats.empty_replies += u64::from(empty);
-                self.zeros = match last && empty {
+                self.zeros = match polling == 0 && empty {
                     true => self.zeros + 1,
                     false => 0,
                 };
                 let (least, most) = self.config.polling;
-                let wait = self.stats.interval.max(least).min(most);
-                self.next_poll = now + wait;
+                if eager {
+                    self.vain = if empty { self.vain + 1 } else { 0 };
+                }
+                // The least polling byte is no delay at all to Red5, which adds one to its delays. Whoever
+                // holds a poll until there is something to say is asked at once, whoever does not would
+                // be asked in vain.
+                self.eager = !empty && polling == 1 && self.vain < limits::VAIN && self.is_warm();
+                let wait = match self.eager {
+                    true => Duration::ZERO,
+                    false => self.stats.interval,
+                };
+                self.next_poll = now + wait.max(least).min(most);
                 if self.zeros > 1 {
                     self.stage = Stage::Closed;
                 }

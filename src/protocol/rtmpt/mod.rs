@@ -15,6 +15,10 @@
 //! again while it has nothing to send: 0x01 after data, then 0x03 0x05 0x09 0x11 0x21, which is half a
 //! second. Sources: the description that Red5 published, and what librtmp and FFmpeg send.
 //!
+//! Our server holds a poll for a while until there is something to say, and our client, where a server does,
+//! polls again at once when it was told something: a picture does not wait for a poll then, and a client
+//! wakes once for it.
+//!
 //! Neither end waits for whole messages: bytes that come within a few milliseconds share a request or a
 //! reply, which is what keeps a tunnel within a few percent of the bytes of the stream in it.
 
@@ -27,7 +31,7 @@ mod tests;
 pub use client::{TunnelClient, TunnelConfig, TunnelError, TunnelStats};
 pub use server::{Exchange, Refused, Target, Verb};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What every body is.
 pub const CONTENT_TYPE: &str = "application/x-fcs";
@@ -39,6 +43,14 @@ pub const POLLING_BYTES: [u8; 6] = [0x01, 0x03, 0x05, 0x09, 0x11, 0x21];
 pub fn interval(polling_byte: u8) -> Duration {
     let last = POLLING_BYTES.last().copied().unwrap_or_default();
     Duration::from_micros(15_625) * u32::from(polling_byte.min(last))
+}
+
+/// When bytes go out of which the first came at `since`, and the last that went before them at `last`.
+fn gathered(bytes: usize, since: Instant, last: Instant) -> Instant {
+    match bytes {
+        limits::FULL.. => since,
+        _ => (since + limits::GATHER).min(last + limits::SPACING),
+    }
 }
 
 /// Whether text can be a session's id in a path. Servers send numbers and letters; a page in HTML

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{POLLING_BYTES, is_id, limits};
+use super::{POLLING_BYTES, gathered, is_id, limits};
 use crate::protocol::rtmp::transmit::Transmit;
 
 /// What a request asks for.
@@ -114,6 +114,8 @@ pub struct Exchange {
     /// Since when the first of the outgoing bytes waits.
     since: Option<Instant>,
     last_data: Option<Instant>,
+    /// When the client last sent bytes.
+    heard: Option<Instant>,
     answers: u64,
     empty: u32,
     step: usize,
@@ -145,6 +147,7 @@ impl Exchange {
             outgoing: Transmit::default(),
             since: None,
             last_data: None,
+            heard: None,
             answers: 0,
             empty: 0,
             step: 0,
@@ -214,6 +217,7 @@ impl Exchange {
         self.next = self.next.map(|next| next + 1);
         match verb {
             Verb::Send if !body.is_empty() => {
+                self.heard = Some(now);
                 self.unread += body.len();
                 self.incoming.push_back(body);
             }
@@ -265,21 +269,29 @@ impl Exchange {
         if self.next.is_some_and(|next| next > self.answering + 1) {
             return asked;
         }
-        if self.closed || self.ended || self.answers < limits::WARM_UP {
+        if self.closed || self.ended || !self.is_warm() {
             return match self.since {
-                None if !spoke && !self.closed && !self.ended => asked + limits::HOLD,
+                None if !spoke && !self.closed && !self.ended => asked + self.hold(asked),
                 _ => asked,
             };
         }
         match (self.since, self.last_data) {
             // Who has something to say is not kept waiting for what nobody says.
             (None, _) if spoke => asked,
-            (None, _) => asked + limits::HOLD,
-            (Some(since), Some(last)) if self.outgoing.len() < limits::FULL => (since
-                + limits::GATHER)
-                .min(last + limits::SPACING)
-                .max(asked),
-            (Some(_), _) => asked,
+            (None, _) => asked + self.hold(asked),
+            (Some(since), Some(last)) => gathered(self.outgoing.len(), since, last).max(asked),
+            (Some(_), None) => asked,
+        }
+    }
+
+    /// How long a poll is held that there is nothing to say to.
+    fn hold(&self, asked: Instant) -> Duration {
+        let lately = |at: Instant| asked.saturating_duration_since(at) < limits::STREAM;
+        match (self.heard, self.last_data) {
+            (_, Some(said)) if lately(said) && Some(said) >= self.heard => limits::HOLD_STREAM,
+            // Its next bytes would have to wait for the answer.
+            (Some(heard), _) if lately(heard) => Duration::ZERO,
+            _ => limits::HOLD,
         }
     }
 
@@ -342,6 +354,11 @@ impl Exchange {
             self.outgoing.push(bytes);
         }
         meant.is_empty()
+    }
+
+    /// Whether the dialogue before a stream is over, as far as the number of answers tells.
+    pub fn is_warm(&self) -> bool {
+        self.answers >= limits::WARM_UP
     }
 
     /// Whether all that was sent is in an answer.

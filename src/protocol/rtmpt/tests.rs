@@ -486,7 +486,7 @@ fn idle(exchange: &mut Exchange, now: &mut Instant, sequence: u64) -> Vec<u8> {
     exchange
         .take(*now, Verb::Idle, sequence, Bytes::new())
         .unwrap();
-    *now += limits::HOLD;
+    *now += limits::HOLD_STREAM;
     body(exchange, *now, sequence)
 }
 
@@ -675,7 +675,72 @@ fn a_live_stream_costs_little_and_lags_little() {
             most <= limits::GATHER + Duration::from_millis(1),
             "{most:?}"
         );
+        // A poll of a player brings something, a publisher hardly polls.
+        let polls = stats.requests.saturating_sub(limits::WARM_UP) as usize;
+        assert!(polls < 430, "{polls}");
+        assert!(publishes || stats.empty_replies < 30, "{stats:?}");
     }
+}
+
+/// A server that holds polls is asked at once for more; one that answers at once is not, once it has been
+/// asked in vain for some times.
+#[test]
+fn who_holds_polls_is_asked_at_once() {
+    for holds in [true, false] {
+        let mut now = Instant::now();
+        let mut client = opened(config(), now);
+        let mut at_once = 0;
+        for n in 0..100u64 {
+            assert!(request(&mut client).unwrap().0.starts_with("/idle/42/"));
+            // Every other one brings something: that which was asked for at once, or not.
+            let body: &[u8] = if holds || n % 2 == 0 {
+                b"\x01x"
+            } else {
+                b"\x01"
+            };
+            client.handle_input(now, &ok(body)).unwrap();
+            if client.poll_transmit().is_empty() {
+                now = client.poll_timeout().unwrap();
+                client.handle_timeout(now).unwrap();
+            } else {
+                at_once += 1;
+            }
+        }
+        let expected = if holds { 70..100 } else { 4..5 };
+        assert!(expected.contains(&at_once), "{holds} {at_once}");
+    }
+}
+
+/// A player's poll is held from one picture to the next, a publisher's not at all, for what he sends next
+/// would have to wait for it.
+#[test]
+fn polls_are_held_for_players() {
+    let now = Instant::now();
+    let held = |exchange: &mut Exchange, now: Instant, sequence| {
+        exchange
+            .take(now, Verb::Idle, sequence, Bytes::new())
+            .unwrap();
+        match exchange.answer(now, sequence) {
+            Ok(Answer::Wait(until)) => until - now,
+            Ok(Answer::Body(_)) => Duration::ZERO,
+            Err(refused) => panic!("{refused}"),
+        }
+    };
+    let mut player = Exchange::new(now);
+    assert_eq!(held(&mut player, now, 0), limits::HOLD);
+    player.send(now, &mut bytes(b"media"));
+    assert_eq!(body(&mut player, now, 0), b"\x01media");
+    assert_eq!(held(&mut player, now, 1), limits::HOLD_STREAM);
+    let later = now + limits::STREAM;
+    assert_eq!(body(&mut player, later, 1), [1]);
+    assert_eq!(held(&mut player, later, 2), limits::HOLD);
+
+    let mut publisher = Exchange::new(now);
+    let media = Bytes::from_static(b"media");
+    publisher.take(now, Verb::Send, 0, media).unwrap();
+    assert_eq!(body(&mut publisher, now, 0), [1]);
+    assert_eq!(held(&mut publisher, now, 1), Duration::ZERO);
+    assert_eq!(held(&mut publisher, later, 2), limits::HOLD);
 }
 
 /// Only what waits to be read counts against the room for more, not what polls bring along.
