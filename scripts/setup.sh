@@ -57,6 +57,7 @@ ninja-build                        1.11
 openssl                            3.0
 python3-venv                       3.11
 rtmpdump                           2.4
+tshark                             4.0
 '
 # Must not be below rust-version in Cargo.toml.
 RUST=1.92

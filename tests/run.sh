@@ -17,13 +17,18 @@ step() {
 step "what is needed"
 scripts/setup.sh build test
 
-# A current ffmpeg, for what Debian's 5.1 does not know: Enhanced RTMP v2.
-step "a current ffmpeg"
-wanted="imageio-ffmpeg==0.8.1"
-if ! tests/.venv/bin/pip freeze 2>/dev/null | grep -qx "$wanted"; then
+# A current ffmpeg, for what Debian's 5.1 does not know: Enhanced RTMP v2. pyrtmp is a server of RTMPT, as
+# its authors run it: behind Quart.
+step "a current ffmpeg, pyrtmp"
+wanted="imageio-ffmpeg==0.8.1 pyrtmp==0.3.1 Quart==0.22.0"
+have=$(tests/.venv/bin/pip freeze 2>/dev/null || true)
+for package in $wanted; do
+    echo "$have" | grep -qx "$package" && continue
     python3 -m venv tests/.venv
-    tests/.venv/bin/pip install -q --disable-pip-version-check "$wanted"
-fi
+    # shellcheck disable=SC2086 # a list of names
+    tests/.venv/bin/pip install -q --disable-pip-version-check $wanted
+    break
+done
 
 step "format"
 cargo fmt --check

@@ -8,7 +8,9 @@ mod support;
 
 mod clients;
 mod house;
+mod others;
 mod play;
 mod proxies;
 mod publish;
 mod servers;
+mod tape;
