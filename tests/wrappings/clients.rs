@@ -97,6 +97,7 @@ fn the_polling_byte_steps_up() {
 fn bad_requests_are_refused() {
     let ingest = Ingest::new();
     let long = format!("POST /open/1 HTTP/1.1\r\nX: {}\r\n", "x".repeat(20_000));
+    let far = format!("POST /idle/{}/0 HTTP/1.1\r\n", "x".repeat(20_000));
     for (request, status) in [
         ("POST /open/1 HTTP/1.1\r\n\r\n", 411),
         (
@@ -142,6 +143,7 @@ fn bad_requests_are_refused() {
         ),
         ("GET /open/1 HTTP/1.1\r\n\r\n", 404),
         (&long, 431),
+        (&far, 431),
     ] {
         let mut wire = Wire::call(ingest.port);
         wire.send(request.as_bytes());

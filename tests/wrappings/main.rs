@@ -7,6 +7,7 @@
 mod support;
 
 mod clients;
+mod gateway;
 mod house;
 mod others;
 mod play;

@@ -219,6 +219,39 @@ fn what_a_server_does_not_take() {
     }
 }
 
+/// Pointers at their ends, and with the largest bytes: digest and key lie where they say.
+#[test]
+fn pointers_at_their_ends() {
+    use crate::protocol::rtmp::handshake::{block::new_block, digest};
+    for scheme in Scheme::ALL {
+        // Four bytes are added up, of which the remainder by 728 and by 632 counts.
+        for (to_digest, to_key) in [
+            ([0; 4], [0; 4]),
+            ([255, 255, 217, 0], [255, 255, 121, 0]),
+            ([255; 4], [255; 4]),
+        ] {
+            let mut c1 = new_block(0, VERSION, &[3; 32], 1);
+            let (digest_at, key_at) = match scheme {
+                Scheme::First => (8, 1532),
+                Scheme::Second => (772, 768),
+            };
+            c1[digest_at..digest_at + 4].copy_from_slice(&to_digest);
+            c1[key_at..key_at + 4].copy_from_slice(&to_key);
+            let key = scheme.key_offset(&c1);
+            c1[key..key + KEY_LEN].copy_from_slice(KeyPair::new(&[9; 32], 0).public());
+            digest::seal(&mut c1, digest::Side::Client, scheme);
+            let hello = [&[6][..], &c1[..]].concat();
+            for size in [1, 2000] {
+                let mut out = Transmit::default();
+                let mut server = Rtmpe::server(ServerHandshake::encrypted(0, [2; 32]));
+                feed(&mut server, &hello, size, &mut out);
+                assert!(server.is_ready());
+                assert_eq!(out.len(), 1 + 2 * BLOCK_LEN);
+            }
+        }
+    }
+}
+
 #[test]
 fn what_a_client_does_not_take() {
     let answer = |reply: &[u8]| {
