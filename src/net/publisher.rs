@@ -422,10 +422,10 @@ impl State {
         if let Some(connection) = &mut self.connection {
             connection.stack().on_ready(io.ready);
         }
-        self.listen(io, pacing, notices)?;
+        self.listen(io, pacing, stall_timeout, notices)?;
         if let Err(error) = self.pump() {
             // The server may have said why before it closed.
-            self.listen(io, pacing, notices)?;
+            self.listen(io, pacing, stall_timeout, notices)?;
             return Err(error);
         }
         if let Phase::Lingering(until) = self.phase
@@ -457,6 +457,7 @@ impl State {
         &mut self,
         io: &Io<'_>,
         pacing: u64,
+        stall_timeout: Duration,
         notices: &mut Vec<Notice>,
     ) -> Result<(), ConnectionError> {
         let Some(connection) = &mut self.connection else {
@@ -468,6 +469,10 @@ impl State {
                     if stage == Stage::Running && pacing > 0 {
                         // Where the system cannot pace, it sends as fast as it can.
                         let _ = connection.stack().set_pacing_rate(pacing);
+                    }
+                    if stage == Stage::Running && !stall_timeout.is_zero() {
+                        // The kernel takes a megabyte and more that nobody reads before it is full.
+                        let _ = connection.stack().give_up_after(stall_timeout);
                     }
                     if stage == Stage::Running {
                         self.reconnect.running(io.now);

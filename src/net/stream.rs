@@ -253,6 +253,14 @@ impl Stream {
         Ok(())
     }
 
+    /// Has the connection fail when data of ours was not acknowledged, or not taken, for so long.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn give_up_after(&self, unacknowledged: Duration) -> io::Result<()> {
+        self.set_keepalive(PROBE, Some(unacknowledged))
+    }
+
     /// Has the socket count as full while it holds this many unsent bytes (TCP_NOTSENT_LOWAT); 0
     /// leaves it to the kernel. What is on its way does not count, so this costs no throughput.
     ///
