@@ -377,6 +377,31 @@ fn a_source_goes_on_on_its_time_line() {
     pipeline.stop();
 }
 
+/// A link that died without a word is noticed by its silence.
+#[test]
+fn a_source_leaves_a_server_that_says_nothing() {
+    let server = Server::start(|peer, number| {
+        serve(peer, &film(1), number == 1)?;
+        match number {
+            0 => peer.stall(),
+            _ => Ok(()),
+        }
+    });
+    let pipeline = Pipeline::launch(&format!(
+        "rtmpsrc name=in location={} idle-timeout=1 {QUICK} ! fakesink sync=false",
+        server.url("live", "one")
+    ));
+    pipeline.play();
+    let waiting = pipeline.notice("rtmp-connection");
+    assert_eq!(waiting.get::<&str>("state"), Ok("waiting"));
+    assert_eq!(waiting.get::<&str>("cause"), Ok("stalled"));
+    let connected = pipeline.notice("rtmp-connection");
+    assert_eq!(connected.get::<&str>("state"), Ok("connected"));
+    pipeline.eos();
+    pipeline.stop();
+    assert!(pipeline.errors_left("in").is_empty());
+}
+
 /// A server that just closes and does not come back has ended the stream.
 #[test]
 fn a_source_whose_server_is_gone_ends() {

@@ -70,6 +70,12 @@ pub enum ConnectionError {
         /// For how long.
         after: Duration,
     },
+    /// The server sent nothing of what it plays.
+    #[error("the server has sent nothing for {after:?}; it is stuck or the network is down")]
+    Silent {
+        /// For how long.
+        after: Duration,
+    },
     /// The server asked for credentials again and again.
     #[error("the server asks for credentials again and again; user name or password are wrong")]
     TooManyRetries,

@@ -107,7 +107,7 @@ impl Cause {
                 Stage::Connect | Stage::CreateStream | Stage::Start => Self::Refusal,
                 Stage::Running | Stage::Stopped => Self::Lost,
             },
-            ConnectionError::Stalled { .. } => Self::Stalled,
+            ConnectionError::Stalled { .. } | ConnectionError::Silent { .. } => Self::Stalled,
             ConnectionError::TooManyRetries => Self::Permanent,
         }
     }
@@ -370,6 +370,7 @@ mod tests {
             ),
             (ConnectionError::TooManyRetries, Cause::Permanent),
             (ConnectionError::Stalled { after: SECOND }, Cause::Stalled),
+            (ConnectionError::Silent { after: SECOND }, Cause::Stalled),
             (
                 ConnectionError::Closed {
                     stage: Stage::Running,

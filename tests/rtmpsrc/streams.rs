@@ -173,5 +173,6 @@ fn silence_ends_the_stream_when_it_lasts_too_long() {
         peer.stall()
     });
     let player = Player::new(&server.url("x", "y")).set("idle-timeout", 1u32);
+    player.source.set_property_from_str("reconnect", "never");
     player.play().end();
 }

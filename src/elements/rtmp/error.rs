@@ -88,7 +88,7 @@ impl Failure {
                 let code = broken(role, *stage);
                 Some(Self::new(code, sentence(error), stage_name(role, *stage)))
             }
-            ConnectionError::Stalled { .. } => {
+            ConnectionError::Stalled { .. } | ConnectionError::Silent { .. } => {
                 Some(Self::new(running(role), sentence(error), "stream"))
             }
             ConnectionError::TooManyRetries => Some(Self::new(

@@ -73,8 +73,9 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         span(
             "idle-timeout",
             "Idle timeout",
-            "Longest silence of the peer while the stream runs, in seconds; after it the stream ends, \
-             or a listener that keeps listening waits for the next publisher (0 = for ever)",
+            "Longest silence of the peer while the stream runs, in seconds; after it the connection of a \
+             live stream is made again (see reconnect) or the stream ends, and a listener that keeps \
+             listening waits for the next publisher (0 = for ever)",
             secs(defaults.idle_timeout),
             |s| secs(s.idle_timeout).to_value(),
             |s, v| s.idle_timeout = from_secs(v),

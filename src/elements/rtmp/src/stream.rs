@@ -384,7 +384,7 @@ impl Stream {
                 let idle = self.settings.idle_timeout;
                 gst::info!(CAT, obj = element, "Nothing came for {idle:?}");
                 if self.settings.mode == Mode::Caller {
-                    return Err(Halt::Ended);
+                    return self.lost(element, &ConnectionError::Silent { after: idle });
                 }
                 if let Some(receiver) = &mut self.receiver {
                     receiver.dismiss("Nothing was heard of you for too long.");
@@ -501,7 +501,7 @@ impl Stream {
         if self.retry.take().is_some() {
             attempts::failed(element.upcast_ref(), &sentence(error));
             if self.clean {
-                // The server just closed, and has not come back: that was the end.
+                // The server just closed or fell silent, and has not come back: that was the end.
                 self.close();
                 return Err(Halt::Ended);
             }
@@ -512,6 +512,10 @@ impl Stream {
                 truncated: false,
             } if self.running && !strict => {
                 gst::info!(CAT, obj = element, "The server closed the connection");
+                self.close();
+                Err(Halt::Ended)
+            }
+            ConnectionError::Silent { .. } if !strict => {
                 self.close();
                 Err(Halt::Ended)
             }
@@ -545,7 +549,7 @@ impl Stream {
                     ConnectionError::Closed {
                         stage: Stage::Running,
                         truncated: false
-                    }
+                    } | ConnectionError::Silent { .. }
                 );
         }
         self.release(element);
