@@ -15,10 +15,9 @@ use support::{
     bad_server::{self, BlackHole, Cut, End},
     flv_builder::{AUDIO, FlvBuilder, VIDEO, shift},
     flvdump::{self, Expect, Packet, Run, compare},
-    gst_peer::words,
     media,
     peers::{Pace, ffmpeg_publish, rtmpdump_live},
-    process::{PATIENCE, Process},
+    process::{PATIENCE, Process, words},
     rtmp_peer::Message,
 };
 use tempfile::tempdir;

@@ -5,11 +5,8 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::atomic::Ordering,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -25,49 +22,8 @@ use crate::{
         process::{PATIENCE, wait_until},
         rtmp_peer::{COMMAND, Message},
     },
+    witness::Witness,
 };
-
-/// A player that reads all the while, and what it got.
-struct Witness {
-    over: Arc<AtomicBool>,
-    thread: JoinHandle<Client>,
-}
-
-impl Witness {
-    fn of(live: &Live) -> Self {
-        let mut client = Client::connected(live.station.port, "live");
-        let stream = client.create_stream();
-        client.play(stream, "one");
-        let over = Arc::new(AtomicBool::new(false));
-        let stop = over.clone();
-        let thread = thread::spawn(move || {
-            while !stop.load(Ordering::SeqCst) {
-                client.read().expect("the stream goes on");
-            }
-            client
-        });
-        Self { over, thread }
-    }
-
-    /// Not one frame is missing.
-    #[track_caller]
-    fn has_missed_nothing(self, live: &Live) {
-        // A second more, so that what was amiss had the time to show.
-        let tags = live.station.stats::<u64>("tags");
-        wait_until("a second more", || {
-            live.station.stats::<u64>("tags") > tags + 100
-        });
-        self.over.store(true, Ordering::SeqCst);
-        let client = self.thread.join().expect("the witness");
-        let expect = Expect {
-            headers: false,
-            ..Expect::LIVE
-        };
-        let run = flvdump::assert_same(&live.sent, &client.packets(), expect);
-        assert!(run.matched > 68, "{run:?}");
-        assert_eq!(live.station.stats::<u64>("dropped-tags"), 0);
-    }
-}
 
 fn socket(live: &Live) -> TcpStream {
     let socket = TcpStream::connect(("127.0.0.1", live.station.port)).expect("a connection");

@@ -15,3 +15,4 @@ mod ingest;
 mod players;
 mod relays;
 mod station;
+mod witness;

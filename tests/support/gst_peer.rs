@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{
     media,
-    process::{PATIENCE, Process},
+    process::{PATIENCE, Process, words},
 };
 
 /// A pipeline of the distribution's elements alone, ours not among them: here `rtmpsrc` and
@@ -37,23 +37,6 @@ pub fn gst_launch(pipeline: &str) -> Process {
     let words = words.iter().map(String::as_str);
     let arguments: Vec<&str> = ["-e", "-q"].into_iter().chain(words).collect();
     registry.tool("gst-launch-1.0", &arguments, None)
-}
-
-/// Splits at white space as a shell does, which `"` keeps together.
-pub fn words(line: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    for (number, part) in line.split('"').enumerate() {
-        let mut pieces = if number % 2 == 0 {
-            part.split(char::is_whitespace).collect()
-        } else {
-            vec![part]
-        };
-        let rest = pieces.split_off(1);
-        words.last_mut().expect("a word").push_str(pieces[0]);
-        words.extend(rest.into_iter().map(str::to_owned));
-    }
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 /// A registry file that starts out empty and goes with this value.

@@ -167,6 +167,17 @@ impl Pipeline {
         }
     }
 
+    /// Every error and end of a stream that waits on the bus.
+    pub fn ends_seen(&self) -> Vec<String> {
+        let types = [gst::MessageType::Error, gst::MessageType::Eos];
+        let ends = std::iter::from_fn(|| self.bus.pop_filtered(&types));
+        ends.map(|message| match message.view() {
+            gst::MessageView::Error(error) => format!("{:?}", Failure::new(error)),
+            _ => "the stream ended".to_owned(),
+        })
+        .collect()
+    }
+
     /// Sets the pipeline to NULL and returns how long that took.
     pub fn stop(&self) -> Duration {
         let begun = Instant::now();

@@ -159,6 +159,23 @@ impl Drop for Process {
     }
 }
 
+/// Splits at white space as a shell does, which `"` keeps together.
+pub fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (number, part) in line.split('"').enumerate() {
+        let mut pieces = if number % 2 == 0 {
+            part.split(char::is_whitespace).collect()
+        } else {
+            vec![part]
+        };
+        let rest = pieces.split_off(1);
+        words.last_mut().expect("a word").push_str(pieces[0]);
+        words.extend(rest.into_iter().map(str::to_owned));
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 /// Looks again and again until there is a value or the deadline is over.
 pub fn poll<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + deadline;

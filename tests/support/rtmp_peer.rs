@@ -77,7 +77,7 @@ impl<T: Send + 'static> Server<T> {
             move || {
                 thread::scope(|scope| {
                     for (number, stream) in listener.incoming().flatten().enumerate() {
-                        let Some(mut peer) = Peer::new(stream, &shared) else {
+                        let Some(mut peer) = Peer::new(stream, &shared, PATIENCE) else {
                             return;
                         };
                         let (script, sender) = (&script, sender.clone());
@@ -260,10 +260,10 @@ struct Partial {
 }
 
 impl Peer {
-    fn new(stream: TcpStream, shared: &Arc<Shared>) -> Option<Self> {
+    fn new(stream: TcpStream, shared: &Arc<Shared>, patience: Duration) -> Option<Self> {
         // Every script ends, whatever the client does or omits.
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+        stream.set_read_timeout(Some(patience)).ok()?;
+        stream.set_write_timeout(Some(patience)).ok()?;
         stream.set_nodelay(true).ok()?;
         let mut state = shared.state.lock().unwrap();
         if state.stop {
@@ -284,16 +284,24 @@ impl Peer {
     /// The client's end of a connection to a server on loopback, with the plain handshake done.
     pub fn call(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        let mut peer = Self::new(stream, &Arc::default())
-            .ok_or_else(|| io::Error::from(ErrorKind::NotConnected))?;
-        let mut hello = vec![3];
-        hello.extend_from_slice(&[0; 8]);
-        hello.extend((8..HANDSHAKE).map(|i| (i * 157 % 251) as u8));
-        peer.send_bytes(&hello)?;
-        let mut answer = vec![0; 1 + 2 * HANDSHAKE];
-        peer.read_exact(&mut answer)?;
-        peer.send_bytes(answer.get(1..1 + HANDSHAKE).unwrap_or_default())?;
+        let mut peer = Self::over(stream, PATIENCE)?;
+        peer.greet()?;
         Ok(peer)
+    }
+
+    /// Either end of a connection on which nothing was said yet; no read and no write takes longer than
+    /// `patience`.
+    pub fn over(stream: TcpStream, patience: Duration) -> io::Result<Self> {
+        let peer = Self::new(stream, &Arc::default(), patience);
+        peer.ok_or_else(|| io::Error::from(ErrorKind::NotConnected))
+    }
+
+    /// The client's part of the plain handshake.
+    pub fn greet(&mut self) -> io::Result<()> {
+        self.send_bytes(&client_hello())?;
+        let mut answer = vec![0; 1 + 2 * HANDSHAKE];
+        self.read_exact(&mut answer)?;
+        self.send_bytes(answer.get(1..1 + HANDSHAKE).unwrap_or_default())
     }
 
     /// The plain handshake, all of it.
@@ -580,6 +588,14 @@ impl Shared {
         let mut state = self.state.lock().unwrap();
         state.open.retain(|open| open.peer_addr().ok() != peer);
     }
+}
+
+/// C0 and C1 of the plain handshake: time 0, version 0, and what is as good as random.
+pub fn client_hello() -> Vec<u8> {
+    let mut hello = vec![3];
+    hello.extend_from_slice(&[0; 8]);
+    hello.extend((8..HANDSHAKE).map(|i| (i * 157 % 251) as u8));
+    hello
 }
 
 /// The message that carries a tag of an FLV file on [`STREAM`].

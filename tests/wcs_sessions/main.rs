@@ -18,12 +18,11 @@ mod server;
 #[path = "../wcs/watch.rs"]
 mod watch;
 
-use std::fs;
-
 use gst::prelude::*;
 
 use crate::{
     server::{Habits, Server},
+    support::household::Household,
     watch::{PICTURE, publisher, wait_for_frames, wait_for_status, wait_until},
 };
 
@@ -32,24 +31,12 @@ const SESSIONS: usize = 60;
 /// Until libraries have made what they make once.
 const WARM: usize = 20;
 
-fn count(folder: &str) -> usize {
-    fs::read_dir(folder).unwrap().count()
-}
-
-/// Resident memory in KiB.
-fn memory() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let words = line.unwrap().split_whitespace();
-    words.clone().nth(1).unwrap().parse().unwrap()
-}
-
 #[test]
 fn sessions_leave_nothing_behind() {
     let wanted = std::env::var("WCS_SESSIONS").ok();
     let sessions = wanted.map_or(SESSIONS, |n| n.parse().expect("a number of sessions"));
     let server = Server::new(Habits::default());
-    let mut before = (0, 0, 0);
+    let mut before = Household::now();
     for number in 0..sessions {
         let pipeline = publisher(&server, "", &format!("{PICTURE} ! wcs."));
         pipeline.pipeline.set_state(gst::State::Playing).unwrap();
@@ -62,15 +49,18 @@ fn sessions_leave_nothing_behind() {
         drop(pipeline);
         server.wait_for_nth("unPublishStream", number);
         if number == WARM {
-            before = (count("/proc/self/task"), count("/proc/self/fd"), memory());
+            before = Household::now();
         }
     }
-    let (threads, files, memory_before) = before;
     // Threads of the last sessions are still on their way out.
     wait_until("end of the threads", || {
-        count("/proc/self/task") <= threads + 2
+        Household::now().threads <= before.threads + 2
     });
-    wait_until("end of the files", || count("/proc/self/fd") <= files + 4);
-    let grown = memory().saturating_sub(memory_before);
+    wait_until("end of the files", || {
+        Household::now().descriptors <= before.descriptors + 4
+    });
+    let after = Household::now();
+    println!("{sessions} sessions: {before} after {WARM}, {after} at the end");
+    let grown = after.memory.saturating_sub(before.memory);
     assert!(grown < 64 << 10, "{grown} KiB more");
 }
