@@ -24,9 +24,9 @@ Usage: rtmp-torture [OPTIONS] rtmp://HOST[:PORT]/APP[/STREAM]
 
   STREAM            what is published; {job} in it is replaced by a number (torture-{job})
   --play APP/STREAM a stream that the server has, to be played; without it nothing is played
-  --listen URL      tortures who calls; with --spawn the port may be 0
+  --listen URL      tortures who calls
   --spawn COMMAND   starts this for each case: a server for one connection, or a client; {url} in it is
-                    replaced. Without it, a client has to call again and again by itself
+                    replaced, and the port may be 0. Without it, a client has to call again and again by itself
   --pid N           a server's process, whose memory is watched
   --only TEXTS      only cases whose number is, or whose name contains, one of TEXTS, parted by commas
   --list            says which cases there are

@@ -3,7 +3,8 @@
 //! What elements leave behind when they go from NULL to PLAYING and back again and again: nothing. A program
 //! of its own, since it counts what the whole process has; wcswebrtcbin is in `wcs_sessions`.
 //!
-//! `CYCLES=1000 cargo test --release --test cycles -- --nocapture` is the long run.
+//! `CYCLES=1000 cargo test --release --test cycles -- --nocapture` is the long run, `CYCLES_OF=webm` the part of it whose
+//! name contains that.
 
 // Everything here is for this program alone.
 #![allow(unreachable_pub, dead_code)]
@@ -52,6 +53,9 @@ const POOL: usize = 2;
 
 /// Runs `once` again and again and looks at what is left.
 fn cycles(name: &str, mut once: impl FnMut()) {
+    if std::env::var("CYCLES_OF").is_ok_and(|only| !name.contains(&only)) {
+        return;
+    }
     let wanted = std::env::var("CYCLES").ok();
     let cycles = wanted.map_or(CYCLES, |n| n.parse().expect("a number of cycles"));
     let warm = cycles / 5;

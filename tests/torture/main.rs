@@ -83,6 +83,9 @@ fn of(target: Target) -> Vec<Case> {
 
 #[track_caller]
 fn assert_proper(rows: &[Row]) {
+    for row in rows {
+        println!("{}", report::line(row));
+    }
     println!("{}", report::summary(rows));
     let bad = |row: &&Row| {
         // Each stage can be had of ours.

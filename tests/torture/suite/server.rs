@@ -104,8 +104,16 @@ impl Server {
         }
     }
 
-    /// Runs one case.
+    /// Runs one case. A server that is started for it may have a port of its own.
     pub fn run(&self, case: &Case, job: usize, options: &Options) -> Verdict {
+        if self.spawn.is_some() && self.port == 0 {
+            let port = crate::support::process::free_port();
+            return Self {
+                port,
+                ..self.clone()
+            }
+            .run(case, job, options);
+        }
         let mut child = match self.spawn(options) {
             Ok(child) => child,
             Err(error) => return Verdict::Crashed(error.to_string()),
