@@ -237,7 +237,7 @@ impl RtmpSink {
                 Ok(done) => return Ok(done),
                 Err(PushError::Interrupted) => self.wait_out_pause()?,
                 Err(PushError::Failed(error)) => {
-                    self.fail_connection(&error);
+                    self.notices.failed(&self.obj(), error);
                     return Err(gst::FlowError::Error);
                 }
             }

@@ -13,7 +13,7 @@ use gst::{prelude::*, subclass::prelude::*};
 use super::{RtmpSink, imp::CAT};
 use crate::{
     elements::rtmp::{attempts, connect::sentence},
-    net::publisher::Notice,
+    net::{connection::ConnectionError, publisher::Notice},
     protocol::rtmp::session::Stage,
 };
 
@@ -62,13 +62,28 @@ impl Notices {
         let notices = self.clone();
         element.call_async(move |element| {
             let _door = lock(&notices.door);
-            loop {
-                let Some(notice) = lock(&notices.waiting).pop_front() else {
-                    return;
-                };
+            while let Some(notice) = notices.next() {
                 notices.pass_on(element, notice);
             }
         });
+    }
+
+    /// Says on the caller's thread that this is the end, behind all that came before it: upstream
+    /// elements tell of it in their own words as soon as the caller returns.
+    pub(super) fn failed(&self, element: &RtmpSink, error: Arc<ConnectionError>) {
+        // Whoever is inside may be in a handler that stops the caller.
+        if let Ok(_door) = self.door.try_lock() {
+            while let Some(notice) = self.next() {
+                self.pass_on(element, notice);
+            }
+            self.pass_on(element, Notice::Failed(error));
+        } else {
+            element.imp().fail_connection(&error);
+        }
+    }
+
+    fn next(&self) -> Option<Notice> {
+        lock(&self.waiting).pop_front()
     }
 
     fn pass_on(&self, element: &RtmpSink, notice: Notice) {
