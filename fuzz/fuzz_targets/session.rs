@@ -25,8 +25,8 @@ use gstrtmp::protocol::{
         handshake::{BLOCK_LEN, ClientHandshake, ServerHandshake, Style},
         message::{Command, Control, type_id},
         session::{
-            ClientConfig, ClientEvent, ClientSession, PlayRange, Role, ServerConfig, ServerEvent,
-            ServerSession, SessionError, Stage, StopCommands,
+            Capabilities, ClientConfig, ClientEvent, ClientSession, PlayRange, Role, ServerConfig,
+            ServerEvent, ServerSession, SessionError, Stage, StopCommands,
         },
         swf::SwfHash,
         transmit::Transmit,
@@ -416,7 +416,7 @@ impl Server {
                     0xff => self
                         .session
                         .reject_connect("NetConnection.Connect.Rejected", "no"),
-                    _ => self.session.accept_connect(),
+                    _ => self.session.accept_connect(&Capabilities::all()),
                 }
             }
             ServerEvent::Publish { stream_id, .. } | ServerEvent::Play { stream_id, .. } => {
@@ -533,10 +533,10 @@ fn config(kind: usize, flags: u8, limits: DecoderLimits) -> ClientConfig {
             size: 1000,
         }),
         connect_arguments: Vec::new(),
+        capabilities: Capabilities::all(),
         handshake: if set(4) { Style::Digest } else { Style::Plain },
         secure_token: set(2).then(|| "key".to_owned()),
         usher_token: everything("token"),
-        enhanced: true,
         authenticator: Authenticator::new(user, password, AuthMod::Auto, "live"),
         auth_query: everything("authmod=adobe&user=u"),
         chunk_size: if set(16) { 65_536 } else { 128 },

@@ -2,6 +2,7 @@
 
 //! What a pipeline sees: properties, pads, caps, signals and bus messages, and nothing else.
 
+mod codecs;
 pub mod flv;
 mod kinds;
 mod property;

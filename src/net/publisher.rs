@@ -20,8 +20,8 @@ use super::{
     stack::{Target, Write},
 };
 use crate::protocol::{
-    flv::{Headers, Tag, TagKind},
-    rtmp::session::{ClientConfig, ClientEvent, LinkStats, Stage, Status},
+    flv::{Headers, Needs, Tag, TagKind},
+    rtmp::session::{ClientConfig, ClientEvent, Demand, LinkStats, SessionError, Stage, Status},
     rtmpt::TunnelStats,
 };
 
@@ -103,7 +103,7 @@ pub struct PublisherStats {
 }
 
 /// What a publication needs besides the connection's own settings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PublisherConfig {
     /// How much may wait for the network.
     pub queue: QueueLimits,
@@ -113,6 +113,10 @@ pub struct PublisherConfig {
     pub stall_timeout: Duration,
     /// What to do when the connection fails.
     pub reconnect: Policy,
+    /// What a server must have said to be sent what the stream needs.
+    pub demand: Demand,
+    /// That, as far as it is known before the first tag.
+    pub needs: Needs,
 }
 
 /// See the module's text. Dropping it closes the connection without further ado.
@@ -159,6 +163,10 @@ struct State {
     has_pictures: bool,
     /// The timestamp of the last tag that was sent.
     last: u32,
+    demand: Demand,
+    needs: Needs,
+    /// The server takes all of that.
+    fits: bool,
     /// The stream was cut: the next connection begins with headers and a key frame.
     cut: bool,
     /// Figures of the connection that was.
@@ -210,6 +218,9 @@ impl Publisher {
                 headers: Headers::default(),
                 has_pictures: false,
                 last: 0,
+                demand: publisher.demand,
+                needs: publisher.needs,
+                fits: false,
                 cut: false,
                 ended: None,
             }),
@@ -221,6 +232,17 @@ impl Publisher {
         });
         let handle = Reactor::global()?.add(inner.clone());
         Ok(Self { inner, handle })
+    }
+
+    /// Takes in what the stream needs of the server before any of these tags is sent. What is found
+    /// wanting fails the next [`push`](Self::push).
+    pub fn expect(&self, tags: &[Tag]) {
+        let mut state = self.inner.lock();
+        tags.iter().for_each(|tag| state.learn(tag));
+        if state.fit().is_err() {
+            drop(state);
+            self.handle.wake();
+        }
     }
 
     /// Sends a tag, or queues it. Returns the loss if tags had to be dropped and that is to be told.
@@ -246,6 +268,7 @@ impl Publisher {
         if state.interrupted {
             return Err(PushError::Interrupted);
         }
+        state.learn(&tag);
         if !state.headers.keep(&tag) {
             state.has_pictures |= tag.kind() == TagKind::Video;
         }
@@ -466,6 +489,10 @@ impl State {
         while let Some(event) = connection.turn(io.registry, io.token, io.now)? {
             match event {
                 ClientEvent::Stage(stage) => {
+                    if stage == Stage::CreateStream {
+                        self.fits = false;
+                        fit(connection, &self.needs, self.demand)?;
+                    }
                     if stage == Stage::Running && pacing > 0 {
                         // Where the system cannot pace, it sends as fast as it can.
                         let _ = connection.stack().set_pacing_rate(pacing);
@@ -503,6 +530,19 @@ impl State {
         Ok(())
     }
 
+    /// Takes in what a tag needs of the server.
+    fn learn(&mut self, tag: &Tag) {
+        self.fits &= !self.needs.learn(tag);
+    }
+
+    /// Whether the server takes what the stream needs, as far as both are known.
+    fn fit(&mut self) -> Result<(), ConnectionError> {
+        match &mut self.connection {
+            Some(connection) => fit(connection, &self.needs, self.demand),
+            None => Ok(()),
+        }
+    }
+
     /// Hands the session what the kernel takes now.
     fn pump(&mut self) -> Result<(), ConnectionError> {
         let Some(connection) = &mut self.connection else {
@@ -510,6 +550,10 @@ impl State {
         };
         if connection.stage() != Stage::Running {
             return Ok(());
+        }
+        if !self.fits {
+            fit(connection, &self.needs, self.demand)?;
+            self.fits = true;
         }
         loop {
             while connection.unsent() < AHEAD {
@@ -604,6 +648,22 @@ impl State {
             connection.tunnel_stats(),
         ));
         Some(connection)
+    }
+}
+
+/// Whether a server that has let us in takes what a stream needs.
+fn fit(connection: &mut Connection, needs: &Needs, demand: Demand) -> Result<(), ConnectionError> {
+    let stage = connection.stage();
+    match connection.session() {
+        Some(session) if (Stage::CreateStream..=Stage::Running).contains(&stage) => {
+            let checked = session.server().check(needs, demand);
+            checked.map_err(|lack| ConnectionError::Session {
+                // What it answered to connect.
+                stage: Stage::Connect,
+                error: SessionError::Lacks(lack),
+            })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -95,7 +95,7 @@ impl Cause {
             ConnectionError::Net(error) => Self::of_net(error),
             ConnectionError::Session { error, stage } => match error {
                 SessionError::Refused(status) => Self::of_status(status),
-                SessionError::NotAuthorized(_) => Self::Permanent,
+                SessionError::NotAuthorized(_) | SessionError::Lacks(_) => Self::Permanent,
                 SessionError::Timeout(_) => Self::Stalled,
                 SessionError::Handshake(_) => Self::Handshake,
                 _ if *stage >= Stage::Running => Self::Lost,

@@ -25,14 +25,14 @@ use super::{
     stack::Target,
 };
 use crate::protocol::{
-    flv::{Tag, TagKind},
+    flv::{Needs, Tag, TagKind},
     rtmp::{
         auth::{AuthMod, Authenticator},
         chunk::DecoderLimits,
         handshake::Style,
         session::{
-            ClientConfig, EndReason, Refusal, Role, ServerConfig, ServerEvent, ServerSession,
-            SessionError, Stage, StopCommands,
+            Capabilities, ClientConfig, Demand, EndReason, Refusal, Role, ServerConfig,
+            ServerEvent, ServerSession, SessionError, Stage, StopCommands,
         },
     },
 };
@@ -52,10 +52,10 @@ fn client(app: &str, stream: &str) -> ClientConfig {
         swf_url: None,
         swf: None,
         connect_arguments: Vec::new(),
+        capabilities: Capabilities::all(),
         handshake: Style::Digest,
         secure_token: None,
         usher_token: None,
-        enhanced: true,
         authenticator: Authenticator::new("", "", AuthMod::Auto, app),
         auth_query: None,
         chunk_size: 65536,
@@ -70,6 +70,7 @@ fn wanted(address: SocketAddr, stream: &str) -> Wanted {
         app: "live".into(),
         stream: stream.into(),
         session: ServerConfig::default(),
+        capabilities: Capabilities::all(),
         tls: None,
         door: crate::protocol::rtmp::auth::Door::default(),
         host: Box::new(OpenHouse),
@@ -105,6 +106,8 @@ fn publish(address: SocketAddr, config: ClientConfig) -> (Publisher, Channel<Not
             pacing: 0,
             stall_timeout: Duration::ZERO,
             reconnect: Policy::default(),
+            demand: Demand::NoRefusal,
+            needs: Needs::default(),
         },
         move |notice| drop(sender.lock().unwrap().send(notice)),
     )
@@ -355,7 +358,9 @@ impl Host {
             self.session.handle_input(&buffer[..read]).unwrap();
             while let Some(event) = self.session.poll_event() {
                 match event {
-                    ServerEvent::Connect { .. } => self.session.accept_connect(),
+                    ServerEvent::Connect { .. } => {
+                        self.session.accept_connect(&Capabilities::all())
+                    }
                     ServerEvent::Publish { stream_id, .. } => self.session.accept(stream_id),
                     ServerEvent::Media { .. } => self.tags += 1,
                     ServerEvent::Stopped { .. } => self.stopped = true,

@@ -3,48 +3,14 @@
 //! ffmpeg reads what we write and we read what ffmpeg writes: 5.1 in classic FLV, and a current one in
 //! Enhanced RTMP v2.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::Path, process::Command, time::Duration};
 
 use crate::{
     streams::{QUEUE, Stream, run, source},
-    support::{media, process::Process},
+    support::{current_ffmpeg::current, media, process::Process},
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The ffmpeg that tests/run.sh installs; `None` where it has not.
-fn current() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.venv/lib");
-    let found = glob(
-        &root,
-        &[
-            "python3",
-            "site-packages",
-            "imageio_ffmpeg",
-            "binaries",
-            "ffmpeg-",
-        ],
-    );
-    if found.is_none() {
-        eprintln!("no current ffmpeg here, tests/run.sh installs it: skipped");
-    }
-    found
-}
-
-/// The file below `root` whose names begin so.
-fn glob(root: &Path, names: &[&str]) -> Option<PathBuf> {
-    let Some((name, rest)) = names.split_first() else {
-        return Some(root.to_owned());
-    };
-    let entries = std::fs::read_dir(root).ok()?.flatten();
-    entries
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(name))
-        .find_map(|entry| glob(&entry.path(), rest))
-}
 
 fn ffmpeg(program: &Path, arguments: &[&str]) {
     let mut command = Command::new(program);

@@ -9,6 +9,7 @@ mod bad_input;
 mod codecs;
 mod ffmpeg;
 mod live;
+mod negotiation;
 mod peers;
 mod script;
 mod seek;

@@ -28,6 +28,17 @@ pub fn taker() -> Server<Taken> {
     taker_that(|_, _| Ok(ControlFlow::Continue(())))
 }
 
+/// Takes one stream to the close of the client, and says this of itself when it lets it in.
+pub fn taker_with(properties: Amf) -> Server<Taken> {
+    Server::start(move |peer, _| {
+        peer.handshake()?;
+        let mut taken = Taken::default();
+        let see = &mut |_: &mut Peer, _: &Message| Ok(ControlFlow::Continue(()));
+        converse(peer, &mut taken, &properties, see)?;
+        Ok(taken)
+    })
+}
+
 /// Takes a stream and shows every message, answered already, to `see`, which may hold up or end it.
 pub fn taker_that(
     see: impl Fn(&mut Peer, &Message) -> io::Result<ControlFlow<()>> + Send + Sync + 'static,
@@ -48,7 +59,7 @@ pub fn take(
     };
     peer.send_bytes(&answer)?;
     peer.read_exact(&mut [0; 1536])?;
-    converse(peer, &mut taken, &mut see)?;
+    converse(peer, &mut taken, &Amf::Null, &mut see)?;
     Ok(taken)
 }
 
@@ -59,19 +70,20 @@ pub fn take_on(
     mut see: impl FnMut(&mut Peer, &Message) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<Taken> {
     let mut taken = Taken::default();
-    grant(peer, &connect)?;
-    converse(peer, &mut taken, &mut see)?;
+    grant(peer, &connect, &Amf::Null)?;
+    converse(peer, &mut taken, &Amf::Null, &mut see)?;
     Ok(taken)
 }
 
 fn converse(
     peer: &mut Peer,
     taken: &mut Taken,
+    properties: &Amf,
     see: &mut impl FnMut(&mut Peer, &Message) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<()> {
     while let Ok(message) = peer.read_message() {
         if let Some(command) = message.command() {
-            grant(peer, &command)?;
+            grant(peer, &command, properties)?;
         }
         taken.messages.push(message);
         let message = taken.messages.last().expect("just pushed");
@@ -82,7 +94,7 @@ fn converse(
     Ok(())
 }
 
-fn grant(peer: &mut Peer, command: &Command) -> io::Result<()> {
+fn grant(peer: &mut Peer, command: &Command, properties: &Amf) -> io::Result<()> {
     let status = |code| {
         Amf::object(&[
             ("level", Amf::string("status")),
@@ -94,7 +106,7 @@ fn grant(peer: &mut Peer, command: &Command) -> io::Result<()> {
         "connect" => {
             peer.send_control(WINDOW_ACK_SIZE, 2_500_000)?;
             let info = status("NetConnection.Connect.Success");
-            peer.answer("_result", command, &[Amf::Null, info])
+            peer.answer("_result", command, &[properties.clone(), info])
         }
         "createStream" => {
             let id = Amf::Number(ID.into());

@@ -38,7 +38,8 @@ pub(super) fn tags(metadata: &Object) -> gst::TagList {
     tags.set_scope(gst::TagScope::Global);
     tags.add::<tags::ContainerFormat>(&"Flash Video", gst::TagMergeMode::Replace);
     for (member, tag) in TEXTS {
-        if let Some(text) = metadata.string(member).filter(|text| !text.is_empty()) {
+        let text = metadata.string(member).map(plain);
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
             // The taglist refuses what is not of the tag's type.
             let _ = tags.add_generic(tag, text, gst::TagMergeMode::Append);
         }
@@ -114,10 +115,15 @@ pub(super) fn add_tags(tags: &gst::TagListRef, metadata: &mut Object) {
     }
 }
 
+/// Text up to its first NUL, which GLib cannot hold: nginx-rtmp 1.2 pads texts of `onMetaData` with them.
+fn plain(text: &str) -> &str {
+    text.split('\0').next().unwrap_or_default()
+}
+
 /// A script call as a structure.
 pub(super) fn to_structure(script: &Script, timestamp: gst::ClockTime) -> gst::Structure {
     gst::Structure::builder(SCRIPT)
-        .field("name", &script.name)
+        .field("name", plain(&script.name))
         .field("timestamp", timestamp.nseconds())
         .field("arguments", list(&script.arguments))
         .build()
@@ -156,7 +162,7 @@ fn to_send_value(value: &Value) -> SendValue {
     match value {
         Value::Number(number) => number.to_send_value(),
         Value::Boolean(boolean) => boolean.to_send_value(),
-        Value::String(text) | Value::Xml(text) => text.to_send_value(),
+        Value::String(text) | Value::Xml(text) => plain(text).to_send_value(),
         Value::Date(date) => date.to_send_value(),
         Value::Object(object) | Value::Typed(_, object) => members("object", object),
         Value::EcmaArray(object) => members("array", object),
@@ -259,6 +265,33 @@ mod tests {
         };
         let structure = to_structure(&script, gst::ClockTime::SECOND);
         assert_eq!(from_structure(&structure), Some(script));
+    }
+
+    /// nginx-rtmp 1.2 sends `profile` and `level` so.
+    #[test]
+    fn text_ends_at_its_first_nul() {
+        let _ = gst::init();
+        let mut object = Object::default();
+        object.push("title", "ours\0\0\0");
+        object.push("creator", "\0");
+        object.push("a\0b", "c\0d");
+        assert_eq!(
+            tags(&object)
+                .get::<tags::Title>()
+                .map(|tag| tag.get().to_owned()),
+            Some("ours".to_owned())
+        );
+        let script = Script {
+            name: "on\0MetaData".to_owned(),
+            arguments: vec![object.into(), "x\0y".into(), Value::Xml("\0".into())],
+        };
+        let structure = to_structure(&script, gst::ClockTime::ZERO);
+        assert_eq!(structure.get::<&str>("name"), Ok("on"));
+        let list = structure.get::<gst::Structure>("arguments").unwrap();
+        assert_eq!(list.get::<&str>("1"), Ok("x"));
+        let members = list.get::<gst::Structure>("0").unwrap();
+        assert_eq!(members.get::<&str>("title"), Ok("ours"));
+        assert_eq!(members.get::<&str>("creator"), Ok(""));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::{
     error::Failure,
-    kinds::{Authmod, Handshake, Live, StopCommands, Takeover},
+    kinds::{Authmod, Enhanced, Handshake, Live, StopCommands, Takeover},
     settings::{Role, Settings},
 };
 use crate::{
@@ -23,12 +23,13 @@ use crate::{
         swf_fetch::fetch_swf,
         tls::{CertificateProblem, ClientTls, ServerTls, ValidationFlags},
     },
+    protocol::flv::Needs,
     protocol::rtmp::{
         auth::{AuthMod, Authenticator, Door},
         chunk::DecoderLimits,
         handshake::Style,
         limits,
-        session::{self, ClientConfig, PlayRange, ServerConfig},
+        session::{self, Capabilities, ClientConfig, PlayRange, ServerConfig},
         swf::{SwfHash, hash_swf},
         url::{self, Secret, parse_conn},
     },
@@ -130,6 +131,7 @@ impl Settings {
         &self,
         role: Role,
         swf: Option<SwfHash>,
+        codecs: Option<&Needs>,
     ) -> Result<ClientConfig, Failure> {
         let text = self.extra_connect_args.as_deref().unwrap_or_default();
         let connect_arguments = parse_conn(text).map_err(|error| {
@@ -155,13 +157,13 @@ impl Settings {
             swf_url: (*self.swf_url).clone(),
             swf,
             connect_arguments,
+            capabilities: self.capabilities(role, codecs),
             handshake: match self.handshake {
                 Handshake::Digest => Style::Digest,
                 Handshake::Plain => Style::Plain,
             },
             secure_token: secret(&self.secure_token),
             usher_token: secret(&self.usher_token),
-            enhanced: true,
             authenticator: Authenticator::new(
                 self.username.as_deref().unwrap_or_default(),
                 self.password
@@ -181,6 +183,18 @@ impl Settings {
             limits: DecoderLimits::default(),
             timeout: *self.timeout,
         })
+    }
+
+    /// What to say of Enhanced RTMP, of what the element beside has said that it knows or writes.
+    fn capabilities(&self, role: Role, codecs: Option<&Needs>) -> Capabilities {
+        match (self.enhanced, codecs, role) {
+            (Enhanced::Off, _, _) => Capabilities::default(),
+            (_, None, _) => Capabilities::all(),
+            (_, Some(codecs), Role::Sink) => Capabilities::sender(codecs),
+            (_, Some(codecs), Role::Source) => {
+                Capabilities::receiver(codecs.video.iter().chain(&codecs.audio).copied())
+            }
+        }
     }
 
     fn play(&self) -> session::Role {
@@ -239,6 +253,8 @@ impl Settings {
     /// A setting that makes no sense; `None` where the wait was interrupted.
     pub(super) fn wanted(
         &self,
+        role: Role,
+        codecs: Option<&Needs>,
         host: Box<dyn Host>,
         interrupt: &Interrupt,
     ) -> Result<Wanted, Option<Failure>> {
@@ -267,6 +283,7 @@ impl Settings {
             },
             tls,
             door: self.door(),
+            capabilities: self.capabilities(role, codecs),
             host,
             once: !self.keep_listening,
         })

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     net::{self, NetError, connection::ConnectionError, porter::ClaimError, tls::ValidationFlags},
     protocol::{
-        rtmp::session::{SessionError, Stage, Status},
+        rtmp::session::{Lack, SessionError, Stage, Status},
         rtmpt::TunnelError,
     },
 };
@@ -103,12 +103,15 @@ impl Failure {
         let (code, stage) = match error {
             SessionError::Refused(status) => return Self::refused(role, stage, status),
             SessionError::NotAuthorized(_) => (ResourceError::NotAuthorized, stage),
+            // Nothing will change it but the pipeline, or a setting.
+            SessionError::Lacks(_) => (ResourceError::Settings, stage),
             // Commands may go out before the last of the handshake has come in.
             SessionError::Handshake(_) => (opening(role), Stage::Handshake),
             _ => (broken(role, stage), stage),
         };
         let advice = match error {
             SessionError::Timeout(Stage::Handshake) => Some("check that it is an RTMP server"),
+            SessionError::Lacks(lack) => Some(lack_advice(lack)),
             _ => None,
         };
         let sentence = with_advice(sentence(error), advice);
@@ -236,6 +239,20 @@ fn net_advice(error: &NetError) -> Option<&'static str> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// What to do about a server that does not take the stream.
+fn lack_advice(lack: &Lack) -> &'static str {
+    match lack {
+        Lack::Codec { .. } => {
+            "encode in another codec, or set enhanced-rtmp=off to send it all the same"
+        }
+        Lack::Multitrack => {
+            "link one pad of each kind to the muxer, or set enhanced-rtmp=off to send all the same"
+        }
+        Lack::ModEx => "unset timestamp-nano-offset of the muxer",
+        Lack::Consent(_) => "set enhanced-rtmp=auto to send it all the same",
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::{
     net::reconnect,
-    protocol::rtmp::{handshake::crypt, url},
+    protocol::rtmp::{handshake::crypt, session::Demand, url},
 };
 
 /// What is spoken below RTMP.
@@ -170,6 +170,38 @@ impl From<Reconnect> for reconnect::When {
             Reconnect::Never => Self::Never,
             Reconnect::Lost => Self::Lost,
             Reconnect::Always => Self::Always,
+        }
+    }
+}
+
+/// What is said, and asked, of Enhanced RTMP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstRsRtmpEnhanced")]
+pub enum Enhanced {
+    /// As clients did before there was Enhanced RTMP.
+    #[enum_value(name = "Say nothing of it, and send whatever comes", nick = "off")]
+    Off = 0,
+    /// Most servers that take Enhanced RTMP do not say so.
+    #[default]
+    #[enum_value(
+        name = "Say what is linked; a server that names codecs must name those that are to be sent",
+        nick = "auto"
+    )]
+    Auto = 1,
+    /// Only for servers that say what they take.
+    #[enum_value(
+        name = "Say what is linked; a server must name the codecs that are to be sent",
+        nick = "require"
+    )]
+    Require = 2,
+}
+
+impl From<Enhanced> for Demand {
+    fn from(enhanced: Enhanced) -> Self {
+        match enhanced {
+            Enhanced::Off => Self::Nothing,
+            Enhanced::Auto => Self::NoRefusal,
+            Enhanced::Require => Self::Consent,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{ops::Deref, path::PathBuf, time::Duration};
 use gio::TlsCertificateFlags;
 
 use super::kinds::{
-    Authmod, Burst, Handshake, Live, Mode, QueuePolicy, Reconnect, RtmpeVersion, Scheme,
+    Authmod, Burst, Enhanced, Handshake, Live, Mode, QueuePolicy, Reconnect, RtmpeVersion, Scheme,
     StopCommands, Takeover, UrlSplit,
 };
 use crate::elements::RecoverPolicy;
@@ -125,6 +125,7 @@ pub(super) struct Settings {
     pub(super) swf_url: Layered<Option<String>>,
     pub(super) swf_verify: Layered<bool>,
     pub(super) swf_age: Layered<u32>,
+    pub(super) enhanced: Enhanced,
     pub(super) extra_connect_args: Layered<Option<String>>,
 
     // TLS.
@@ -226,6 +227,7 @@ impl Settings {
             swf_url: Layered::new(None),
             swf_verify: Layered::new(false),
             swf_age: Layered::new(30),
+            enhanced: Enhanced::default(),
             extra_connect_args: Layered::new(None),
 
             tls_validation_flags: TlsCertificateFlags::VALIDATE_ALL,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{Arrival, Host, Takeover, http, player::PlayArrival};
-use crate::protocol::rtmp::{auth::Door, names};
+use crate::protocol::rtmp::{auth::Door, names, session::Capabilities};
 
 /// One claim.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ pub(super) struct Names {
     pub(super) app: String,
     pub(super) stream: String,
     pub(super) door: Door,
+    pub(super) capabilities: Capabilities,
     pub(super) host: Box<dyn Host>,
 }
 
@@ -150,6 +151,11 @@ impl Entry {
             }
             _ => None,
         }
+    }
+
+    /// What it takes or sends of Enhanced RTMP.
+    pub(super) fn capabilities(&self) -> Option<&Capabilities> {
+        self.names().map(|names| &names.capabilities)
     }
 
     /// Whether it hears of this application.

@@ -36,7 +36,7 @@ pub use visit::{Caller, Host};
 use super::stack::Stack;
 use crate::protocol::rtmp::{
     auth::Door,
-    session::{ServerConfig, ServerSession},
+    session::{Capabilities, ServerConfig, ServerSession},
 };
 
 /// Why a claim was not granted.
@@ -74,6 +74,8 @@ pub struct Wanted {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Who may come in.
     pub door: Door,
+    /// What callers are told of Enhanced RTMP. Those that an application is shared with add theirs.
+    pub capabilities: Capabilities,
     /// Who has the last word on that.
     pub host: Box<dyn Host>,
     /// Nobody comes after the first publisher, but who takes over from it.
@@ -201,6 +203,7 @@ impl Wanted {
             app: self.app,
             stream: self.stream,
             door: self.door,
+            capabilities: self.capabilities,
             host: self.host,
         };
         let entry = Entry::new(kind(names), self.tls.is_some());

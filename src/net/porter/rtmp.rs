@@ -111,8 +111,8 @@ impl RtmpGreeting {
         let peer = self.stack.peer_addr();
         match Visit::connect(&self.port, self.secure, peer, app, object) {
             Ok(visit) => {
+                self.session.accept_connect(&visit.capabilities());
                 self.visit = Some(visit);
-                self.session.accept_connect();
             }
             Err(Refusal { code, text }) => {
                 self.session.reject_connect(code, &text);

@@ -107,6 +107,7 @@ fn rtmp_and_http_share_a_port() {
         app: "live".into(),
         stream: "x".into(),
         session: ServerConfig::default(),
+        capabilities: Capabilities::all(),
         tls: None,
         door: Door::default(),
         host: Box::new(OpenHouse),

@@ -18,6 +18,7 @@ use crate::{
         amf::Object,
         auth::{AdobeGate, Verdict},
         names,
+        session::Capabilities,
     },
 };
 
@@ -186,6 +187,16 @@ impl Visit {
             self.ask(names, &caller, DENIED)?;
         }
         Ok((entry, caller))
+    }
+
+    /// What there is of Enhanced RTMP behind the application's door.
+    pub(super) fn capabilities(&self) -> Capabilities {
+        let known = self.port.find_all(self.secure, |e| e.knows(&self.app));
+        let mut all = Capabilities::default();
+        for one in known.iter().filter_map(|entry| entry.capabilities()) {
+            all.merge(one);
+        }
+        all
     }
 
     fn caller(&self, name: &str) -> Caller {

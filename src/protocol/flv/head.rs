@@ -181,6 +181,25 @@ impl FourCc {
     pub const FLAC: Self = Self(*b"fLaC");
     /// AAC.
     pub const MP4A: Self = Self(*b"mp4a");
+
+    /// Those of pictures that Enhanced RTMP v2 knows.
+    pub const VIDEO: [Self; 6] = [
+        Self::AV01,
+        Self::VP09,
+        Self::VP08,
+        Self::HVC1,
+        Self::AVC1,
+        Self::VVC1,
+    ];
+    /// Those of sound.
+    pub const AUDIO: [Self; 6] = [
+        Self::AC_3,
+        Self::EC_3,
+        Self::OPUS,
+        Self::MP3,
+        Self::FLAC,
+        Self::MP4A,
+    ];
 }
 
 impl fmt::Display for FourCc {

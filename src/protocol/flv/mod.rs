@@ -11,12 +11,14 @@ pub mod color;
 pub mod head;
 pub mod headers;
 pub mod limits;
+pub mod needs;
 pub mod reader;
 pub mod script;
 pub mod tag;
 
 pub use head::{AudioHead, VideoHead};
 pub use headers::Headers;
+pub use needs::Needs;
 pub use reader::{FlvError, Item, Reader};
 pub use script::Script;
 pub use tag::{Tag, TagKind};

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use gst::{ClockTime, prelude::*, subclass::prelude::*};
 
 use super::{super::caps, flow::Flow, pull::Pull};
-use crate::elements::AUTHOR;
+use crate::{
+    elements::{AUTHOR, codecs},
+    protocol::flv::{Needs, head::FourCc},
+};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -146,6 +149,17 @@ impl FlvDemuxBridge {
             gst::EventView::StreamStart(_) => true,
             _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
         }
+    }
+
+    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        let all = || Needs {
+            video: FourCc::VIDEO.to_vec(),
+            audio: FourCc::AUDIO.to_vec(),
+            multitrack: true,
+            mod_ex: true,
+        };
+        codecs::answer(query, || Some(all()))
+            || gst::Pad::query_default(pad, Some(&*self.obj()), query)
     }
 
     /// A muxer puts its headers into its caps, for those who come late.
@@ -408,6 +422,9 @@ impl ObjectSubclass for FlvDemuxBridge {
             })
             .event_function(|pad, parent, event| {
                 Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))
             })
             .activate_function(|pad, parent| {
                 Self::catch_panic_pad_function(

@@ -13,7 +13,7 @@ use gst_base::{AGGREGATOR_FLOW_NEED_DATA, AggregatorPad, prelude::*, subclass::p
 
 use super::{
     super::{
-        caps::{self, audio::AudioFormat, video::VideoFormat},
+        caps::{self, audio::AudioFormat},
         metadata,
     },
     FlvMuxBridgePad, MultitrackKind,
@@ -22,8 +22,8 @@ use super::{
     writer::{Out, When, Writer},
 };
 use crate::{
-    elements::{AUTHOR, property},
-    protocol::flv::{Script, codec::AudioCodec},
+    elements::{AUTHOR, codecs, property},
+    protocol::flv::{Needs, Script, codec::AudioCodec},
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -116,6 +116,44 @@ impl FlvMuxBridge {
                 None => writer.tracks.push(track),
             }
         }
+    }
+
+    /// What a receiver will have to know: of caps that came, or of what pads are linked to.
+    /// `None` where that may be this or that.
+    fn will_need(&self) -> Option<Needs> {
+        let settings = lock(&self.settings).clone();
+        let mut needs = Needs {
+            mod_ex: settings.nano_offset,
+            ..Needs::default()
+        };
+        let pads = self.pads();
+        for pad in &pads {
+            let known = pad.imp().carried().format.clone();
+            let format = known.or_else(|| {
+                let caps = pad.peer_query_caps(Some(&pad.pad_template_caps()));
+                let kinds = caps.iter().map(|kind| gst::Caps::from(kind.to_owned()));
+                let mut formats = kinds.map(|kind| Format::of(&kind));
+                let first = formats.next()??;
+                // A rate that is open may decide on the form.
+                let fixed = first.has_one_name();
+                (fixed && formats.all(|other| other.is_some_and(|o| o.names() == first.names())))
+                    .then_some(first)
+            })?;
+            let (id, mode) = (track_id(pad), pad.imp().mode());
+            let track = Track::new(pad.clone(), id, mode, settings.prefer_enhanced, format)?;
+            if let Some(four_cc) = track.four_cc() {
+                let codecs = match track.is_video() {
+                    true => &mut needs.video,
+                    false => &mut needs.audio,
+                };
+                if !codecs.contains(&four_cc) {
+                    codecs.push(four_cc);
+                }
+            }
+            needs.multitrack |= track.numbered;
+        }
+        needs.mod_ex &= !(needs.video.is_empty() && needs.audio.is_empty());
+        (!pads.is_empty()).then_some(needs)
     }
 
     /// All tags: of the application, and of upstream.
@@ -381,9 +419,7 @@ impl FlvMuxBridge {
     }
 
     fn caps_changed(&self, pad: &FlvMuxBridgePad, caps: &gst::CapsRef) -> bool {
-        let format = VideoFormat::from_caps(caps)
-            .map(Format::Video)
-            .or_else(|| AudioFormat::from_caps(caps).map(Format::Audio));
+        let format = Format::of(caps);
         let prefer_enhanced = lock(&self.settings).prefer_enhanced;
         let (id, mode) = (track_id(pad), pad.imp().mode());
         let fits = format.as_ref().is_some_and(|format| {
@@ -659,6 +695,10 @@ impl AggregatorImpl for FlvMuxBridge {
         let setter: &gst::TagSetter = setter.upcast_ref();
         setter.reset_tags();
         Ok(())
+    }
+
+    fn src_query(&self, query: &mut gst::QueryRef) -> bool {
+        codecs::answer(query, || self.will_need()) || self.parent_src_query(query)
     }
 
     // The caps hold the headers, and are known when those are.

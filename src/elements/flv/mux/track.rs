@@ -29,6 +29,34 @@ pub(super) enum Format {
     Audio(AudioFormat),
 }
 
+impl Format {
+    /// Reads caps that a pad template lets through; `None` for others.
+    pub(super) fn of(caps: &gst::CapsRef) -> Option<Self> {
+        let video = VideoFormat::from_caps(caps).map(Self::Video);
+        video.or_else(|| AudioFormat::from_caps(caps).map(Self::Audio))
+    }
+
+    /// What the codec is called in classic FLV, and in Enhanced RTMP.
+    pub(super) fn names(&self) -> (Option<Codec>, Option<Codec>) {
+        let (classic, four_cc) = match self {
+            Self::Video(format) => (format.codec.classic(), format.codec.four_cc()),
+            Self::Audio(format) => (
+                format.codec.classic(format.rate, format.channels),
+                format.codec.four_cc(),
+            ),
+        };
+        (classic.map(Codec::Classic), four_cc.map(Codec::FourCc))
+    }
+
+    /// Whether caps that leave the rate open say all the same which names there are.
+    pub(super) fn has_one_name(&self) -> bool {
+        match self {
+            Self::Audio(format) => format.rate > 0 || format.codec != AudioCodec::Mp3,
+            Self::Video(_) => true,
+        }
+    }
+}
+
 /// A pad and how it is written.
 #[derive(Debug)]
 pub(super) struct Track {
@@ -65,14 +93,7 @@ impl Track {
         prefer_enhanced: bool,
         format: Format,
     ) -> Option<Self> {
-        let (classic, four_cc) = match &format {
-            Format::Video(format) => (format.codec.classic(), format.codec.four_cc()),
-            Format::Audio(format) => (
-                format.codec.classic(format.rate, format.channels),
-                format.codec.four_cc(),
-            ),
-        };
-        let (classic, four_cc) = (classic.map(Codec::Classic), four_cc.map(Codec::FourCc));
+        let (classic, four_cc) = format.names();
         let (name, numbered) = match (id, mode) {
             (0, TrackMode::Legacy) if prefer_enhanced => (four_cc.or(classic)?, false),
             (0, TrackMode::Legacy) => (classic.or(four_cc)?, false),

@@ -6,7 +6,7 @@ use gst::prelude::*;
 
 use super::{Property, choice, given, property, span, switch, text};
 use crate::elements::rtmp::{
-    kinds::{Handshake, RtmpeVersion},
+    kinds::{Enhanced, Handshake, RtmpeVersion},
     settings::Settings,
 };
 
@@ -85,6 +85,28 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
             *defaults.swf_age,
             |s| s.swf_age.to_value(),
             |s, v| s.swf_age.choose(Some(given(v))),
+        ),
+        /**
+         * enhanced-rtmp:
+         *
+         * What connect, or a listener's answer to it, says of codecs, tracks and nanoseconds
+         * (`fourCcList`, `videoFourCcInfoMap`, `audioFourCcInfoMap`, `capsEx`) follows from what is
+         * linked: flvmuxbridge says what it is about to write, and nothing is said of classic FLV, which
+         * needs nothing; flvdemuxbridge says what it can read; with other elements everything is
+         * possible.
+         *
+         * A server that names codecs, and not one that rtmpsink is about to send, is an error before
+         * anything is sent. Most servers that take Enhanced RTMP name none: SRS, nginx-rtmp, ffmpeg.
+         */
+        property(
+            glib::ParamSpecEnum::builder_with_default("enhanced-rtmp", defaults.enhanced)
+                .nick("Enhanced RTMP")
+                .blurb("What to tell the other side of codecs and tracks of Enhanced RTMP, and what a server must \
+                        have said to be sent them")
+                .mutable_ready()
+                .build(),
+            |s| s.enhanced.to_value(),
+            |s, v| s.enhanced = given::<Enhanced>(v),
         ),
         /**
          * extra-connect-args:

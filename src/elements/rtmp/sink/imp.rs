@@ -14,7 +14,6 @@ use gst_base::{prelude::*, subclass::prelude::*};
 
 use super::{listen::OnAir, notices::Notices, outlet::Outlet};
 use crate::{
-    elements::AUTHOR,
     elements::rtmp::{
         PROTOCOLS,
         error::Failure,
@@ -25,6 +24,7 @@ use crate::{
         signals,
         stats::{State, Stats},
     },
+    elements::{AUTHOR, codecs},
     net::{
         connection::ConnectionError,
         interrupt::Interrupt,
@@ -32,7 +32,7 @@ use crate::{
         queue::{Loss, QueueLimits},
     },
     protocol::{
-        flv::{FlvError, Tag},
+        flv::{FlvError, Needs, Tag},
         rtmp::session::Stage,
     },
 };
@@ -109,7 +109,7 @@ impl RtmpSink {
             // A SWF file has to be fetched first, which waits: that is for the streaming thread.
             Mode::Caller => match settings.check_location() {
                 Ok(()) if settings.async_connect && !*settings.swf_verify => {
-                    self.connect().map(|_| ())
+                    self.connect(None).map(|_| ())
                 }
                 checked => checked.map_err(Some),
             },
@@ -132,14 +132,19 @@ impl RtmpSink {
         *lock(&self.streaming) = Streaming::default();
     }
 
-    /// Begins to connect; waits for nothing but a SWF file that has to be verified.
-    fn connect(&self) -> Result<Arc<Publisher>, Option<Failure>> {
+    /// Begins to connect; waits for nothing but a SWF file that has to be verified. What the stream
+    /// needs may be known from its headers, else who is linked may know.
+    fn connect(&self, needs: Option<Needs>) -> Result<Arc<Publisher>, Option<Failure>> {
         let settings = self.with_settings(|settings| settings.clone());
         let swf = settings.swf(Role::Sink, &self.interrupt)?;
         let obj = self.obj();
+        let needs = needs.or_else(|| codecs::ask(obj.sink_pad()));
         let place = |settings: &Settings| -> Result<_, Failure> {
             let target = settings.target(obj.upcast_ref())?;
-            Ok((target, settings.client_config(Role::Sink, swf)?))
+            Ok((
+                target,
+                settings.client_config(Role::Sink, swf, needs.as_ref())?,
+            ))
         };
         let places = settings.places()?;
         let places: Vec<_> = places.iter().map(place).collect::<Result<_, _>>()?;
@@ -155,6 +160,8 @@ impl RtmpSink {
             pacing: u64::from(settings.peak_kbps) * 1000 / 8,
             stall_timeout: settings.stall_timeout,
             reconnect: settings.reconnect_policy(),
+            demand: settings.enhanced.into(),
+            needs: needs.unwrap_or_default(),
         };
         let (notices, element) = (self.notices.clone(), self.obj().downgrade());
         self.notices.begin(self.obj().upcast_ref());
@@ -176,13 +183,13 @@ impl RtmpSink {
     }
 
     /// The publication, begun now if it was not before.
-    fn publisher(&self) -> Result<Arc<Publisher>, gst::FlowError> {
+    fn publisher(&self, outlet: &Outlet) -> Result<Arc<Publisher>, gst::FlowError> {
         let known = lock(&self.publisher).clone();
         if let Some(publisher) = known {
             return Ok(publisher);
         }
         loop {
-            match self.connect() {
+            match self.connect(outlet.needs()) {
                 Ok(publisher) => return Ok(publisher),
                 Err(None) => self.wait_out_pause()?,
                 Err(Some(failure)) => {
@@ -488,7 +495,7 @@ impl BaseSinkImpl for RtmpSink {
         if streaming.listens {
             return self.broadcast(streaming, buffer);
         }
-        let publisher = self.publisher()?;
+        let publisher = self.publisher(&streaming.outlet)?;
         let overflow = *streaming.overflow.get_or_insert_with(|| self.overflow());
         let timed = buffer.dts_or_pts().is_some();
         let Some(bytes) = bytes_of(buffer) else {
@@ -498,7 +505,11 @@ impl BaseSinkImpl for RtmpSink {
         let outlet = &mut streaming.outlet;
         outlet.push(bytes);
         while let Some(tag) = outlet.next().map_err(|error| self.flv_failed(&error))? {
-            for header in outlet.due_headers() {
+            let headers = outlet.due_headers();
+            if !headers.is_empty() {
+                publisher.expect(&headers);
+            }
+            for header in headers {
                 self.send(&publisher, header, overflow)?;
             }
             if !timed {

@@ -5,12 +5,14 @@
 use std::{net::IpAddr, sync::Arc};
 
 use gst::{prelude::*, subclass::prelude::*};
+use gst_base::prelude::*;
 
 use super::{
     imp::{CAT, RtmpSink, Streaming, bytes_of, lock},
     station::{Reception, Station},
 };
 use crate::{
+    elements::codecs,
     elements::rtmp::{
         callers,
         error::Failure,
@@ -51,7 +53,8 @@ impl RtmpSink {
         let element = obj.upcast_ref::<gst::Element>();
         let station = Station::open(settings.clone(), element).map_err(no_resources)?;
         let host = Box::new(Reception(Arc::downgrade(&station)));
-        let wanted = settings.wanted(host, self.interrupt())?;
+        let codecs = codecs::ask(obj.sink_pad());
+        let wanted = settings.wanted(Role::Sink, codecs.as_ref(), host, self.interrupt())?;
         let serves = Arc::downgrade(&station);
         let claim = porter::claim_play(wanted, settings.chunk_size, move |arrival| {
             if let Some(station) = serves.upgrade() {

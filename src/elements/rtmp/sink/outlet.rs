@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use gst::ClockTime;
 
-use crate::protocol::flv::{FlvError, Item, Reader, Tag, TagKind};
+use crate::protocol::flv::{FlvError, Item, Needs, Reader, Tag, TagKind};
 
 /// A step of the timestamps larger than this, in either direction, is taken for a new time line.
 const JUMP_MS: i64 = 10_000;
@@ -34,6 +34,15 @@ impl Outlet {
         }
         self.headers_due = !headers.is_empty();
         self.headers = headers;
+    }
+
+    /// What the stream needs of a server, if it has said so in its caps.
+    pub(super) fn needs(&self) -> Option<Needs> {
+        let mut needs = Needs::default();
+        for header in &self.headers {
+            needs.learn(header);
+        }
+        (!self.headers.is_empty()).then_some(needs)
     }
 
     /// Takes the next bytes of the stream.

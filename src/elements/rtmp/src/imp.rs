@@ -62,7 +62,7 @@ impl RtmpSrc {
         match settings.mode {
             Mode::Caller => {
                 settings.target(self.obj().upcast_ref())?;
-                settings.client_config(Role::Source, None).map(drop)
+                settings.client_config(Role::Source, None, None).map(drop)
             }
             Mode::Listener => settings.check_listener(),
         }

@@ -21,6 +21,7 @@ use super::{
     timeline::{Lane, Place, Timeline},
 };
 use crate::{
+    elements::codecs,
     elements::rtmp::{
         attempts, callers,
         connect::sentence,
@@ -324,7 +325,8 @@ impl Stream {
         self.board.notes().stats.state = State::Connecting;
         let swf = settings.swf(Role::Source, &self.interrupt)?;
         let target = settings.target(element.upcast_ref())?;
-        let config = settings.client_config(Role::Source, swf)?;
+        let codecs = codecs::ask(element.src_pad());
+        let config = settings.client_config(Role::Source, swf, codecs.as_ref())?;
         Receiver::call(target, config, self.interrupt.clone()).map_err(no_receiver)
     }
 
@@ -332,7 +334,10 @@ impl Stream {
         let host = Box::new(callers::Reception(
             element.upcast_ref::<gst::Element>().downgrade(),
         ));
-        let wanted = self.settings.wanted(host, &self.interrupt)?;
+        let codecs = codecs::ask(element.src_pad());
+        let wanted = self
+            .settings
+            .wanted(Role::Source, codecs.as_ref(), host, &self.interrupt)?;
         let takeover = self.settings.takeover();
         let interrupt = self.interrupt.clone();
         let receiver = Receiver::listen(wanted, takeover, interrupt).map_err(no_receiver)?;

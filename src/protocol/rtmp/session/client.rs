@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, time::Instant};
 use bytes::Bytes;
 
 use super::{
-    ClientConfig, EndReason, LinkStats, PlayRange, Role, SessionError, Status, enhanced,
+    Capabilities, ClientConfig, EndReason, LinkStats, PlayRange, Role, SessionError, Status,
     link::{Link, leading_string, normalise},
 };
 use crate::protocol::{
@@ -44,6 +44,8 @@ pub struct ClientSession {
     pauses: u32,
     /// Time of the last tag: where a recording is.
     position: u32,
+    /// What the server said when it let us in.
+    server: Capabilities,
     swf_key: [u8; 32],
     seed: [u8; 32],
     events: VecDeque<ClientEvent>,
@@ -141,6 +143,7 @@ impl ClientSession {
             not_found: None,
             pauses: 0,
             position: 0,
+            server: Capabilities::default(),
             swf_key: [0; 32],
             seed,
             events: VecDeque::new(),
@@ -150,9 +153,9 @@ impl ClientSession {
     /// What to ask a server for that took what Enhanced RTMP adds to the connect command ill: the same
     /// without it. `None` where that was not the reason.
     pub fn without_enhanced(&self) -> Option<ClientConfig> {
-        let asked = self.stage == Stage::Connect && self.config.enhanced;
+        let asked = self.stage == Stage::Connect && !self.config.capabilities.is_silent();
         asked.then(|| ClientConfig {
-            enhanced: false,
+            capabilities: Capabilities::default(),
             ..self.config.clone()
         })
     }
@@ -189,6 +192,11 @@ impl ClientSession {
     /// Whether this side sends the media.
     pub fn is_publisher(&self) -> bool {
         matches!(self.config.role, Role::Publish { .. })
+    }
+
+    /// What the server has said of Enhanced RTMP; nothing before [`Stage::CreateStream`].
+    pub fn server(&self) -> &Capabilities {
+        &self.server
     }
 
     /// Counters of the connection.
@@ -362,11 +370,8 @@ impl ClientSession {
             object.push("pageUrl", url.as_str());
         }
         object.push("objectEncoding", 0.0);
-        if self.config.enhanced {
-            // Behind what old servers look for.
-            enhanced::announce_list(&mut object);
-            enhanced::announce(&mut object);
-        }
+        // Behind what old servers look for.
+        self.config.capabilities.announce(&mut object);
         let transaction = self.transaction(Request::Connect);
         let command = Command {
             name: "connect".to_owned(),
@@ -592,6 +597,11 @@ impl ClientSession {
     }
 
     fn connected(&mut self, now: Instant, command: &Command) {
+        // In the properties, and with some servers in the information behind them.
+        let objects = command.arguments.iter().chain([&command.object]);
+        for object in objects.filter_map(Value::as_object) {
+            self.server.merge(&Capabilities::parse(object));
+        }
         if let Some(key) = &self.config.secure_token {
             let challenge = command
                 .information()

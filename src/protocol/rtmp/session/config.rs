@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Capabilities;
 use crate::protocol::rtmp::{
     amf::Value, auth::Authenticator, chunk::DecoderLimits, handshake::Style, swf::SwfHash,
 };
@@ -27,14 +28,14 @@ pub struct ClientConfig {
     pub swf: Option<SwfHash>,
     /// Further values behind the command object of the connect command (librtmp's `conn=`).
     pub connect_arguments: Vec<Value>,
+    /// What is said of Enhanced RTMP. Some servers cannot read that and answer nothing (pyrtmp 0.3).
+    pub capabilities: Capabilities,
     /// The form of the handshake.
     pub handshake: Style,
     /// Key of the SecureToken challenge.
     pub secure_token: Option<String>,
     /// Token of `NetStream.Authenticate.UsherToken` (librtmp's `jtv=`).
     pub usher_token: Option<String>,
-    /// Tells the server of Enhanced RTMP. Some cannot read that and answer nothing (pyrtmp 0.3).
-    pub enhanced: bool,
     /// Answers Adobe's and Limelight's challenges.
     pub authenticator: Authenticator,
     /// What the authentication so far adds to `app` and `tc_url`.

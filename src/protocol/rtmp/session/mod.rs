@@ -17,6 +17,7 @@ mod status;
 
 pub use client::{ClientEvent, ClientSession, Stage};
 pub use config::{ClientConfig, PlayRange, Role, StopCommands};
+pub use enhanced::{Capabilities, Demand, Lack};
 pub use link::LinkStats;
 pub use server::{ServerConfig, ServerEvent, ServerSession};
 pub use status::{EndReason, Refusal, Status};
@@ -64,6 +65,9 @@ pub enum SessionError {
     /// The peer goes on asking and does not read what it is answered.
     #[error("the other side does not read the answers to what it asks")]
     NotReading,
+    /// The peer does not take what is to be sent.
+    #[error(transparent)]
+    Lacks(#[from] Lack),
     /// Commands came in an order that makes no sense.
     #[error("the command {0} is out of order")]
     OutOfOrder(&'static str),

@@ -31,10 +31,10 @@ fn config(role: Role) -> ClientConfig {
         swf_url: None,
         swf: None,
         connect_arguments: Vec::new(),
+        capabilities: Capabilities::all(),
         handshake: Style::Digest,
         secure_token: None,
         usher_token: None,
-        enhanced: true,
         authenticator: Authenticator::new("", "", AuthMod::Auto, "live"),
         auth_query: None,
         chunk_size: 4096,
@@ -99,7 +99,7 @@ impl Pair {
             }
             while let Some(event) = self.server.poll_event() {
                 match &event {
-                    ServerEvent::Connect { .. } => self.server.accept_connect(),
+                    ServerEvent::Connect { .. } => self.server.accept_connect(&Capabilities::all()),
                     ServerEvent::Publish { stream_id, .. }
                     | ServerEvent::Play { stream_id, .. } => {
                         self.server.accept(*stream_id);
@@ -601,7 +601,7 @@ fn the_server_keeps_order() {
             result = result.and_then(|()| server.handle_input(&bytes));
             while let Some(event) = server.poll_event() {
                 match event {
-                    ServerEvent::Connect { .. } => server.accept_connect(),
+                    ServerEvent::Connect { .. } => server.accept_connect(&Capabilities::all()),
                     ServerEvent::Publish { stream_id, .. } => server.accept(stream_id),
                     _ => {}
                 }
@@ -819,7 +819,7 @@ fn message_streams_end_in_their_order() {
             .unwrap();
         while let Some(event) = server.poll_event() {
             match event {
-                ServerEvent::Connect { .. } => server.accept_connect(),
+                ServerEvent::Connect { .. } => server.accept_connect(&Capabilities::all()),
                 ServerEvent::Publish { stream_id, .. } => server.accept(stream_id),
                 ServerEvent::Stopped { stream_id } => stopped.push(stream_id),
                 _ => {}

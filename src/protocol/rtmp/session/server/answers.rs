@@ -8,13 +8,13 @@ use crate::protocol::{
     rtmp::{
         amf::{Object, Value, amf0},
         message::{Command, Control, LimitType, UserControl},
-        session::enhanced,
+        session::Capabilities,
     },
 };
 
 impl ServerSession {
-    /// Lets the client in.
-    pub fn accept_connect(&mut self) {
+    /// Lets the client in, and tells it what of Enhanced RTMP is taken and sent here, if it speaks that.
+    pub fn accept_connect(&mut self, capabilities: &Capabilities) {
         let Connect::Asked {
             transaction,
             object_encoding,
@@ -38,7 +38,7 @@ impl ServerSession {
         let mut info = information("NetConnection.Connect.Success", "Connection succeeded.");
         info.push("objectEncoding", object_encoding);
         if enhanced {
-            enhanced::announce(&mut properties);
+            capabilities.announce(&mut properties);
         }
         self.link.send_command(
             0,

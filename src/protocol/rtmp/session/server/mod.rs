@@ -79,7 +79,7 @@ enum Connect {
     Asked {
         transaction: f64,
         object_encoding: f64,
-        /// It speaks Enhanced RTMP v2.
+        /// It speaks Enhanced RTMP.
         enhanced: bool,
     },
     Accepted,

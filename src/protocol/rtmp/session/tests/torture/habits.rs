@@ -77,7 +77,7 @@ fn what_was_wrong_behind_a_question_is_told_after_the_answer() {
         server.handle_input(&bytes).unwrap();
         assert!(server.poll_event().is_some());
         assert!(server.poll_event().is_none(), "nobody has answered");
-        server.accept_connect();
+        server.accept_connect(&Capabilities::all());
         assert!(server.poll_event().is_none());
         let told = match told_by_input {
             true => server.handle_input(&[]),

@@ -251,7 +251,7 @@ impl Side {
                 while let Some(event) = server.poll_event() {
                     self.events.push(server_event(&event));
                     match event {
-                        ServerEvent::Connect { .. } => server.accept_connect(),
+                        ServerEvent::Connect { .. } => server.accept_connect(&Capabilities::all()),
                         ServerEvent::Publish { stream_id, .. }
                         | ServerEvent::Play { stream_id, .. } => server.accept(stream_id),
                         _ => {}
@@ -376,10 +376,10 @@ fn config(state: State) -> ClientConfig {
         swf_url: None,
         swf: None,
         connect_arguments: Vec::new(),
+        capabilities: Capabilities::all(),
         handshake: Style::Plain,
         secure_token: None,
         usher_token: None,
-        enhanced: true,
         authenticator: Authenticator::new("user", "secret", AuthMod::Auto, "live"),
         auth_query: None,
         chunk_size: 4096,
