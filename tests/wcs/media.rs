@@ -3,7 +3,7 @@
 //! The server's end of WebRTC: a bare webrtcbin that answers, and frames to compare.
 
 use std::{
-    collections::hash_map::DefaultHasher,
+    collections::{HashSet, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
     sync::{
         Arc, Mutex,
@@ -93,6 +93,19 @@ pub fn assert_part_of(came: &[u64], sent: &[u64]) {
     assert_eq!(came, part, "from {at} on");
 }
 
+/// What came is a part of what was sent, in order; how many of it are missing in between.
+#[track_caller]
+pub fn missing(came: &[u64], sent: &[u64]) -> usize {
+    let mut rest = sent.iter();
+    let mut missing = 0;
+    for (number, frame) in came.iter().enumerate() {
+        let skipped = rest.position(|sent| sent == frame);
+        let skipped = skipped.unwrap_or_else(|| panic!("{number} was not sent, or not then"));
+        missing += if number == 0 { 0 } else { skipped };
+    }
+    missing
+}
+
 /// One webrtcbin with its pipeline.
 pub struct Media {
     pub pipeline: gst::Pipeline,
@@ -117,14 +130,16 @@ pub struct Seen {
     pub depayloaded: Arc<Mutex<Vec<gst::Pad>>>,
 }
 
-/// Loses one of so many RTP packets that come out of here.
+/// Loses one of so many RTP packets that come out of here, each once.
 pub fn lose(pad: &gst::Pad, one_of: usize, lost: &Arc<AtomicUsize>) {
     let (lost, count) = (lost.clone(), AtomicUsize::new(0));
+    let gone = Mutex::new(HashSet::new());
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let map = info.buffer().unwrap().map_readable().unwrap();
         // RFC 7983, and RFC 5761 for what is RTCP.
         let is_rtp = matches!(map[..], [128..=191, second, ..] if !(192..=223).contains(&second));
-        if is_rtp && count.fetch_add(1, Ordering::SeqCst) % one_of == one_of - 1 {
+        let is_next = is_rtp && count.fetch_add(1, Ordering::SeqCst) % one_of == one_of - 1;
+        if is_next && gone.lock().unwrap().insert([map[2], map[3]]) {
             lost.fetch_add(1, Ordering::SeqCst);
             return gst::PadProbeReturn::Drop;
         }
@@ -163,7 +178,7 @@ impl Media {
     ) -> Self {
         let media = Self::new(seen, connected);
         if let Some(one_of) = loses {
-            // What is sent again may be lost again.
+            // On a busy machine all takes longer.
             media.webrtc.set_property("latency", 1000_u32);
             let lost = seen.lost.clone();
             let bin = media.webrtc.downcast_ref::<gst::Bin>().unwrap();

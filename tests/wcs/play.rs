@@ -186,3 +186,23 @@ fn the_line_that_records_makes_a_file() {
     assert!(size > 2000, "{size} bytes");
     assert_part_of(&video.lock().unwrap(), &server.seen().sent.lock().unwrap());
 }
+
+/// What gst-launch-1.0 -e does.
+#[test]
+fn an_end_that_is_sent_comes_out() {
+    let server = Server::new(Habits::default());
+    let pipeline = player(
+        &server,
+        "audio=false ! fakesink name=sink async=false sync=false",
+    );
+    let video = Frames::default();
+    note(
+        &pipeline.element("sink").static_pad("sink").unwrap(),
+        &video,
+    );
+    pipeline.play();
+    wait_for_frames(&video, 10);
+    assert!(pipeline.pipeline.send_event(gst::event::Eos::new()));
+    pipeline.eos();
+    server.wait_for("stopStream");
+}

@@ -53,6 +53,8 @@ pub(super) enum Task {
     Begin { publish: bool, name: String },
     /// None is.
     End,
+    /// The same, and downstream is not to wait until the server knows.
+    Leave,
     /// Something that needs no more thought.
     Tell(Command),
     /// About the call that there is.
@@ -263,6 +265,12 @@ impl Control {
                 self.want = None;
                 self.retry = None;
                 self.end_call(element);
+            }
+            Task::Leave => {
+                self.want = None;
+                self.retry = None;
+                self.end_call(element);
+                element.end_outlets();
             }
             Task::Tell(command) => self.member.tell(command),
             Task::TellCall(command, payload) => {

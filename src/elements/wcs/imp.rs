@@ -542,6 +542,17 @@ impl ElementImpl for WcsWebrtcBin {
         self.send(Task::Inlets);
     }
 
+    /// An end of stream that an application sends, as gst-launch-1.0 -e does, ends what is played. A bin would
+    /// hand it to parts of webrtcbin, and none would come out.
+    fn send_event(&self, event: gst::Event) -> bool {
+        let is_end = event.type_() == gst::EventType::Eos;
+        let plays = lock(&self.settings).action == Action::Play || !lock(&self.outlets).is_empty();
+        match is_end && plays {
+            true => self.send(Task::Leave),
+            false => self.parent_send_event(event),
+        }
+    }
+
     fn change_state(
         &self,
         transition: gst::StateChange,
