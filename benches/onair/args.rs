@@ -16,7 +16,7 @@ cargo bench --bench onair -- [SECTION...] [--quick] [--rounds N] [--only TEXTS]
   --only TEXTS only rows whose name contains one of TEXTS, which are parted by commas; ratios to
                rows left out are left out too. Ours are called (ours).
   --clients N,N
-               only these numbers of clients, of 100 500 1000 2000 5000, and 200 for TLS (webm)
+               only these numbers of clients, of 100 500 1000 2000 5000, and 200 for TLS (webm, players)
   --out FILE   write the Markdown there as well";
 
 /// What the caller asked for.
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
     pub(crate) only: Vec<String>,
-    /// Of `webm`, how many clients; empty for all there are.
+    /// Of `webm` and `players`, how many clients; empty for all there are.
     pub(crate) clients: Vec<usize>,
     pub(crate) out: Option<PathBuf>,
 }
@@ -74,6 +74,17 @@ impl Args {
             args.rounds = if args.quick { 1 } else { 3 };
         }
         Ok(Some(args))
+    }
+
+    /// The numbers of clients of a table that also has 5000: those of `more` only if there is time, or if
+    /// they were named.
+    pub(crate) fn counts(&self, few: &[usize], more: &[usize]) -> Vec<usize> {
+        let named = !self.clients.is_empty();
+        let more = more.iter().filter(|_| named || !self.quick);
+        let counts = few.iter().chain(more).copied();
+        let mut counts: Vec<usize> = counts.filter(|c| self.wants_clients(*c)).collect();
+        counts.sort_unstable();
+        counts
     }
 
     /// Whether a table is to have this number of clients.

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::child;
@@ -33,10 +34,12 @@ pub(crate) struct Feed {
 
 #[derive(Debug)]
 pub(crate) struct Media {
-    pub(crate) long: Feed,
-    pub(crate) short: Feed,
     /// 2 Mb/s, ten seconds, to be played round and round.
     pub(crate) live: PathBuf,
+    dir: PathBuf,
+    quick: bool,
+    /// The long and the short stretch. They take minutes to make, and not every table needs them.
+    stretches: OnceLock<Result<[Feed; 2], String>>,
 }
 
 impl Media {
@@ -45,61 +48,76 @@ impl Media {
         fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let live = dir.join("live.flv");
         once(&live, |path| encode(path, "1280x720", 25, "2M"))?;
-        let loop_ = dir.join("ten-seconds.flv");
-        once(&loop_, |path| encode(path, "1920x1080", 30, "50M"))?;
-        let whole = dir.join("whole.flv");
-        once(&whole, |path| {
-            let mut command = Command::new("ffmpeg");
-            command
-                .args([
-                    "-y",
-                    "-nostdin",
-                    "-loglevel",
-                    "error",
-                    "-stream_loop",
-                    "9",
-                    "-i",
-                ])
-                .arg(&loop_)
-                .args(["-c", "copy", "-f", "flv"])
-                .arg(path);
-            finish(command)
-        })?;
-        // In a child: the memory that this process once held would count as its children's.
-        let manifest = dir.join("manifest");
-        once(&manifest, |path| {
-            let (whole, dir) = (whole.to_string_lossy(), dir.to_string_lossy());
-            let path = path.to_string_lossy();
-            finish(child::role(&["cut-media", &whole, &dir, &path])?)
-        })?;
-        let feeds = fs::read_to_string(&manifest).map_err(|e| format!("manifest: {e}"))?;
-        let feed = |mb: u64| {
-            let wanted = if mb == 0 {
-                "whole".to_owned()
-            } else {
-                format!("cut-{mb}")
-            };
-            let line = feeds.lines().find(|l| l.split(' ').next() == Some(&wanted));
-            let mut numbers = line.into_iter().flat_map(|l| l.split(' ').skip(1));
-            let mut number = || numbers.next().and_then(|n| n.parse().ok());
-            Some(Feed {
-                flv: dir.join(format!("{wanted}.flv")),
-                pattern: dir.join("tags/%06d.tag"),
-                tags: number()?,
-                bytes: number()?,
-            })
-        };
-        let (long, short) = if quick {
-            (QUICK_MB, QUICK_SHORT_MB)
-        } else {
-            (0, SHORT_MB)
-        };
         Ok(Self {
-            long: feed(long).ok_or("the manifest lacks the long cut")?,
-            short: feed(short).ok_or("the manifest lacks the short cut")?,
             live,
+            dir,
+            quick,
+            stretches: OnceLock::new(),
         })
     }
+
+    pub(crate) fn long(&self) -> Result<&Feed, String> {
+        self.stretches().map(|[long, _]| long)
+    }
+
+    pub(crate) fn short(&self) -> Result<&Feed, String> {
+        self.stretches().map(|[_, short]| short)
+    }
+
+    fn stretches(&self) -> Result<&[Feed; 2], String> {
+        let cut = || stretches(&self.dir, self.quick);
+        let stretches = self.stretches.get_or_init(cut);
+        stretches.as_ref().map_err(String::clone)
+    }
+}
+
+fn stretches(dir: &Path, quick: bool) -> Result<[Feed; 2], String> {
+    let loop_ = dir.join("ten-seconds.flv");
+    once(&loop_, |path| encode(path, "1920x1080", 30, "50M"))?;
+    let whole = dir.join("whole.flv");
+    once(&whole, |path| {
+        let mut command = Command::new("ffmpeg");
+        command
+            .args(["-y", "-nostdin", "-loglevel", "error"])
+            .args(["-stream_loop", "9", "-i"])
+            .arg(&loop_)
+            .args(["-c", "copy", "-f", "flv"])
+            .arg(path);
+        finish(command)
+    })?;
+    // In a child: the memory that this process once held would count as its children's.
+    let manifest = dir.join("manifest");
+    once(&manifest, |path| {
+        let (whole, dir) = (whole.to_string_lossy(), dir.to_string_lossy());
+        let path = path.to_string_lossy();
+        finish(child::role(&["cut-media", &whole, &dir, &path])?)
+    })?;
+    let feeds = fs::read_to_string(&manifest).map_err(|e| format!("manifest: {e}"))?;
+    let feed = |mb: u64| {
+        let wanted = if mb == 0 {
+            "whole".to_owned()
+        } else {
+            format!("cut-{mb}")
+        };
+        let line = feeds.lines().find(|l| l.split(' ').next() == Some(&wanted));
+        let mut numbers = line.into_iter().flat_map(|l| l.split(' ').skip(1));
+        let mut number = || numbers.next().and_then(|n| n.parse().ok());
+        Some(Feed {
+            flv: dir.join(format!("{wanted}.flv")),
+            pattern: dir.join("tags/%06d.tag"),
+            tags: number()?,
+            bytes: number()?,
+        })
+    };
+    let (long, short) = if quick {
+        (QUICK_MB, QUICK_SHORT_MB)
+    } else {
+        (0, SHORT_MB)
+    };
+    Ok([
+        feed(long).ok_or("the manifest lacks the long cut")?,
+        feed(short).ok_or("the manifest lacks the short cut")?,
+    ])
 }
 
 /// A minute of live WebM as GStreamer muxes it: VP8 and Opus, 2 Mb/s, a key frame each second.

@@ -149,10 +149,11 @@ fn print(before: &Usage, after: &Usage, crowd: &impl Crowd) {
     };
     let clients = joined.max(1) as f64;
     println!(
-        "cpu_gb={} us={} core={} mbps={} slowest_mbps={} joined={joined} gone={} lag50={} lag99={} lagmax={} join50={} join99={} silence={} rss={}",
+        "cpu_gb={} us={} core={} lead={} mbps={} slowest_mbps={} joined={joined} gone={} lag50={} lag99={} lagmax={} join50={} join99={} silence={} rss={}",
         cpu / (bytes as f64 / 1e9),
         cpu * 1e6 / clients / seconds,
         cpu / seconds * 100.0,
+        (after.lead - before.lead) / seconds * 100.0,
         bytes as f64 * 8.0 / seconds / clients / 1e6,
         percentile(&mut rates, 0.0).unwrap_or(0) as f64 / 1e6,
         seen.iter().filter(|s| s.gone).count(),
@@ -169,30 +170,37 @@ fn print(before: &Usage, after: &Usage, crowd: &impl Crowd) {
 /// What a process has used.
 struct Usage {
     at: Instant,
-    /// Seconds, user and system.
+    /// Seconds, user and system, of all threads that are there.
     cpu: f64,
+    /// Of the first thread, which feeds the element where there is one.
+    lead: f64,
     rss_kb: u64,
 }
 
 impl Usage {
     fn of(pid: u64) -> Result<Self, String> {
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{pid}/{file}"))
-                .map_err(|e| format!("/proc/{pid}: {e}"))
-        };
-        let stat = read("stat")?;
-        // Behind the name, which may have anything in it.
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let field = |n: usize| fields.split_whitespace().nth(n)?.parse::<f64>().ok();
-        let ticks = field(11).zip(field(12)).ok_or("stat has no times")?;
-        let status = read("status")?;
+        let wrong = |e: std::io::Error| format!("/proc/{pid}: {e}");
+        // To the nanosecond; the times of the process itself are in hundredths of a second, and a
+        // hundred clients need a few of those.
+        let (mut cpu, mut lead) = (0, 0);
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).map_err(wrong)? {
+            let task = task.map_err(wrong)?;
+            let stat = std::fs::read_to_string(task.path().join("schedstat")).map_err(wrong)?;
+            let on_cpu = stat.split_whitespace().next();
+            let on_cpu: u64 = on_cpu.and_then(|ns| ns.parse().ok()).unwrap_or(0);
+            cpu += on_cpu;
+            if task.file_name() == *pid.to_string() {
+                lead = on_cpu;
+            }
+        }
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(wrong)?;
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let rss = rss.and_then(|rss| rss.split_whitespace().next()?.parse().ok());
-        // SAFETY: sysconf only looks up a constant.
-        let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+        let seconds = |ns: u64| ns as f64 / 1e9;
         Ok(Self {
             at: Instant::now(),
-            cpu: (ticks.0 + ticks.1) / hertz,
+            cpu: seconds(cpu),
+            lead: seconds(lead),
             rss_kb: rss.unwrap_or(0),
         })
     }

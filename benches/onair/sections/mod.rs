@@ -129,7 +129,7 @@ impl<'a> Bench<'a> {
             "blast-server",
             &self.certificates().to_string_lossy(),
             &chunk.to_string(),
-            &self.media.long.flv.to_string_lossy(),
+            &self.media.long()?.flv.to_string_lossy(),
             &self.media.live.to_string_lossy(),
         ])
     }

@@ -61,7 +61,7 @@ fn at(bench: &Bench<'_>, report: &mut Report, chunk: usize) -> Result<(), String
     if bench.has(House::System, "rtmpsrc") {
         // It takes the end of a stream for a lost connection and plays again from the start, so
         // it is told to stop a little earlier.
-        let blocks = bench.media.long.bytes / BLOCK - 256;
+        let blocks = bench.media.long()?.bytes / BLOCK - 256;
         let live = format!("{whole} live=1");
         let (size, count) = (
             format!("blocksize={BLOCK}"),
@@ -76,7 +76,7 @@ fn at(bench: &Bench<'_>, report: &mut Report, chunk: usize) -> Result<(), String
     rows.push(Row::new("ffmpeg -c copy", || {
         // A system call a chunk: the whole would take it half a minute.
         let stretch = match chunk {
-            128 => (bench.media.short.bytes / 1_000_000).to_string(),
+            128 => (bench.media.short()?.bytes / 1_000_000).to_string(),
             _ => "whole".to_owned(),
         };
         let url = format!("{base}/{stretch}");

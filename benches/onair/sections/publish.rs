@@ -19,7 +19,7 @@ const TCP_BLOCKS: &str = "tcpclientsink, 64 KiB blocks";
 
 pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> {
     let server = bench.sink_server()?;
-    let long = &bench.media.long;
+    let long = bench.media.long()?;
     let url = format!("rtmp://127.0.0.1:{}/live/bench", server.port("rtmp"));
     let location = format!("location={url}");
     let raw = server.port("raw").to_string();
@@ -77,7 +77,7 @@ pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> 
         }
     }
     if bench.has(House::System, "rtmpsink") {
-        let short = &bench.media.short;
+        let short = bench.media.short()?;
         rows.push(Row::new("librtmp's rtmpsink", || {
             let sink = ["rtmpsink", &location, "sync=false"];
             send(&server, &mut tags(House::System, short, &sink), short.bytes)

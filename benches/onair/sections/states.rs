@@ -29,7 +29,7 @@ pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> 
         ("**rtmpsrc (ours)**", House::Ours, "rtmpsrc", ""),
         ("**rtmpsink (ours)**", House::Ours, "rtmpsink", ""),
     ];
-    let source = tag_source(&bench.media.short, false).join(" ");
+    let source = tag_source(bench.media.short()?, false).join(" ");
     let mut rows = Vec::new();
     let mut ours: Option<f64> = None;
     for (name, house, element, tail) in tools {

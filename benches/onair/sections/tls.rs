@@ -28,7 +28,7 @@ fn ours_trusts(bench: &Bench<'_>) -> String {
 
 fn publish(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> {
     let server = bench.sink_server()?;
-    let feed = &bench.media.long;
+    let feed = bench.media.long()?;
     let certificates = bench.certificates().to_string_lossy().into_owned();
     let url = format!("rtmps://localhost:{}/live/bench", server.port("rtmps"));
     let location = format!("location={url}");

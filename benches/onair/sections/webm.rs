@@ -43,11 +43,7 @@ pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> 
     let mut lines = Vec::new();
     house.row(FEED, 0, 0, &mut results, &mut lines);
     let wanted = |count: &usize| bench.args.wants_clients(*count);
-    let counts = match bench.args.quick {
-        true => vec![100, 1000],
-        false => vec![100, 500, 1000, 2000],
-    };
-    let counts: Vec<usize> = counts.into_iter().filter(wanted).collect();
+    let counts = bench.args.counts(&[100, 1000], &[500, 2000]);
     for &count in &counts {
         for name in [LOOP, OURS, LOOP_40, OURS_40, ICECAST] {
             house.row(name, count, 0, &mut results, &mut lines);
@@ -267,7 +263,8 @@ impl Broadcast<'_> {
     fn load(&self, on_air: &OnAir, count: usize, lazy: usize, tls: bool) -> Result<String, String> {
         // A key frame has to be on the air before the clients come.
         std::thread::sleep(Duration::from_millis(1500));
-        let window = if self.bench.args.quick { "4" } else { "5" };
+        // The bench reads 5000 sockets in turns of up to half a second.
+        let window = if count > 2000 { "15" } else { "5" };
         // The groups of pictures that 5000 get when they come are a gigabyte.
         let settle = if count > 2000 { "10" } else { "2" };
         let numbers = [
