@@ -3,8 +3,7 @@
 //! The class behind [`WebmHttpSink`](super::WebmHttpSink).
 
 use std::{
-    fmt::Write as _,
-    io,
+    io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::{
@@ -260,15 +259,15 @@ const EBML: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
 
 /// A chunk of HTTP (RFC 9112 section 7.1) around the bytes.
 fn framed(bytes: &[u8], time: u64, join: bool) -> fanout::Block {
-    let mut head = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(head, "{:x}\r\n", bytes.len());
-    let mut chunk = Vec::with_capacity(head.len() + bytes.len() + 2);
-    chunk.extend(head.as_bytes());
-    chunk.extend(bytes);
-    chunk.extend(b"\r\n");
+    let digits = 1 + bytes.len().checked_ilog(16).unwrap_or(0) as usize;
+    let head = digits + 2;
+    let mut chunk = Vec::with_capacity(head + bytes.len() + 2);
+    // Writing to memory cannot fail.
+    let _ = write!(chunk, "{:x}\r\n", bytes.len());
+    chunk.extend_from_slice(bytes);
+    chunk.extend_from_slice(b"\r\n");
     fanout::Block {
-        data: head.len()..head.len() + bytes.len(),
+        data: head..head + bytes.len(),
         bytes: chunk.into(),
         time,
         join,

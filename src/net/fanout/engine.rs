@@ -11,9 +11,11 @@ use mio::{Events, Poll, Token};
 use slab::Slab;
 
 use super::{
-    Command, Config, Figures, Item, NewClient, Reason, Report, Shared,
+    Config, NewClient, Reason, Report,
     batch::Batches,
     client::{Client, Pumped},
+    figures::Figures,
+    inbox::{Command, Item, Shared},
     window::Window,
 };
 use crate::net::stream::Ready;
@@ -53,6 +55,8 @@ pub(super) struct Engine {
     pass: Duration,
     next_tick: Option<Instant>,
     scratch: Box<[u8]>,
+    /// An empty one to leave in the inbox for the one that is taken.
+    items: Vec<Item>,
 }
 
 impl Engine {
@@ -76,6 +80,7 @@ impl Engine {
             pass: Duration::ZERO,
             next_tick: None,
             scratch: vec![0; READ].into_boxed_slice(),
+            items: Vec::new(),
         }
     }
 
@@ -126,7 +131,7 @@ impl Engine {
 
     /// Waits for what comes right behind the first block.
     fn gather(&self) {
-        if self.config.batch.is_zero() && self.pass >= GATHER_WORTH {
+        if self.config.gather && self.config.batch.is_zero() && self.pass >= GATHER_WORTH {
             let wait = (self.pass / GATHER_PART).clamp(GATHER_LEAST, GATHER_MOST);
             let inbox = self.shared.lock_inbox();
             let wanted = !inbox.items.is_empty() && !inbox.urgent && !inbox.close;
@@ -142,10 +147,10 @@ impl Engine {
         let mut inbox = self.shared.lock_inbox();
         let commands = std::mem::take(&mut inbox.commands);
         let due = inbox.urgent || self.next_send.is_none_or(|at| now >= at);
-        let items = match due {
-            true => std::mem::take(&mut inbox.items),
-            false => Vec::new(),
-        };
+        let mut items = std::mem::take(&mut self.items);
+        if due {
+            std::mem::swap(&mut items, &mut inbox.items);
+        }
         if due {
             // After silence a block goes at once, and the next ones gather.
             let batch = Some(self.config.batch).filter(|batch| !batch.is_zero());
@@ -160,13 +165,14 @@ impl Engine {
         drop(inbox);
         let mut fresh = false;
         let mut commands = commands.into_iter().peekable();
-        for (place, item) in items.into_iter().enumerate() {
+        for (place, item) in items.drain(..).enumerate() {
             while let Some((_, command)) = commands.next_if(|(before, _)| *before <= place) {
                 self.obey(command, now);
             }
             self.take_item(item, &mut fresh, now);
         }
         commands.for_each(|(_, command)| self.obey(command, now));
+        self.items = items;
         if fresh {
             self.deliver(now);
             self.window.trim(&self.config);
@@ -179,11 +185,6 @@ impl Engine {
     fn obey(&mut self, command: Command, now: Instant) {
         match command {
             Command::Add(client, figures) => self.add(*client, figures, now),
-            Command::Kick(id) => {
-                let found = self.clients.iter().find(|(_, c)| c.figures().id == id);
-                let key = found.map(|(key, _)| key);
-                self.doomed.extend(key.map(|key| (key, Reason::Kicked)));
-            }
             Command::Abort => self.abort(Reason::Kicked),
         }
     }

@@ -9,6 +9,10 @@ use std::{
     sync::mpsc::{Receiver, Sender, channel},
 };
 
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
 use super::*;
 use crate::net::{
     stack::{Stack, Target},
@@ -315,7 +319,7 @@ fn who_takes_nothing_at_all_is_removed() {
     idle.blocks(0..1);
     assert_eq!(house.reason(), (0, Reason::Stalled));
     stalled.is_reset();
-    house.fanout.kick(1);
+    house.fanout.abort();
     assert_eq!(house.reason(), (1, Reason::Kicked));
     idle.is_reset();
 }

@@ -295,15 +295,17 @@ impl Splitter {
             Some(base) if !join && time.abs_diff(base) < SPAN => base,
             _ => time,
         };
-        let mut out = Vec::with_capacity(CLUSTER_HEAD + whole.len());
-        if join || self.base != Some(base) {
+        let begins = join || self.base != Some(base);
+        let head_length = if begins { CLUSTER_HEAD } else { 0 };
+        let mut out = Vec::with_capacity(head_length + whole.len());
+        if begins {
             out.extend(id::CLUSTER.to_be_bytes());
             out.extend(UNKNOWN);
             ebml::put_head(&mut out, id::TIMESTAMP, 8);
             out.extend(base.to_be_bytes());
         }
         let at = out.len() + found.place;
-        out.extend(whole);
+        out.extend_from_slice(whole);
         // Within the span, so it fits.
         let relative = (time as i64 - base as i64) as i16;
         if let Some(place) = out.get_mut(at..at + 2) {

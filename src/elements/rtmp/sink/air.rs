@@ -8,7 +8,7 @@ use bytes::BytesMut;
 
 use crate::{
     net::{
-        fanout::Block,
+        fanout::{Block, Item},
         porter::kinds::{AUDIO, VIDEO},
     },
     protocol::{
@@ -49,14 +49,8 @@ pub(super) struct Air {
     silent: bool,
     tags: u64,
     ended: bool,
-}
-
-/// What becomes of a tag.
-#[derive(Debug)]
-pub(super) enum Item {
-    /// Whoever begins with the next block is sent this first.
-    Header(Block),
-    Block(Block),
+    /// Empty but while a tag is taken in.
+    items: Vec<Item>,
 }
 
 impl Air {
@@ -74,30 +68,35 @@ impl Air {
             silent: false,
             tags: 0,
             ended: false,
+            items: Vec::new(),
         }
     }
 
-    /// Takes a tag.
-    pub(super) fn tag(&mut self, tag: &Tag, now: Instant) -> Vec<Item> {
-        let mut items = Vec::new();
+    /// Takes a tag; what is to be done comes out.
+    pub(super) fn tag(&mut self, tag: &Tag, now: Instant) -> std::vec::Drain<'_, Item> {
+        self.take(tag, now);
+        self.items.drain(..)
+    }
+
+    fn take(&mut self, tag: &Tag, now: Instant) {
         self.heard = Some(now);
         self.ended = false;
         self.tags += 1;
         if std::mem::take(&mut self.silent) {
-            items.push(Item::Block(
-                self.status("NetStream.Play.PublishNotify", "The stream goes on."),
-            ));
+            let status = self.status("NetStream.Play.PublishNotify", "The stream goes on.");
+            self.items.push(Item::Block(status));
         }
         self.pass(tag.timestamp());
         if self.headers.keep(tag) {
-            items.extend(self.waiting.drain(..).map(Item::Block));
+            self.release();
             if tag.kind() == TagKind::Video {
                 self.key_frame = None;
             }
             let block = self.block(tag, false, 0);
-            items.push(Item::Block(block));
-            items.push(Item::Header(self.header(tag.timestamp())));
-            return items;
+            let header = self.header(tag.timestamp());
+            self.items
+                .extend([Item::Block(block), Item::Header(header, false)]);
+            return;
         }
         let (kind, join) = match tag.kind() {
             TagKind::Data | TagKind::DataAmf3 => (0, false),
@@ -116,19 +115,24 @@ impl Air {
         if kind == AUDIO && self.may_wait() {
             let block = self.block(tag, false, AUDIO);
             self.waiting.push(block);
-            return items;
+            return;
         }
-        items.extend(self.waiting.drain(..).map(Item::Block));
+        self.release();
         let recent = |at: u64| self.time.saturating_sub(at) < HEADERS;
         if join && !(kind == AUDIO && self.headers_at.is_some_and(recent)) {
-            items.push(Item::Header(self.header(tag.timestamp())));
+            let header = self.header(tag.timestamp());
+            self.items.push(Item::Header(header, false));
         }
         let block = self.block(tag, join, kind);
         if join {
             self.key_frame = Some(block.clone()).filter(|_| kind == VIDEO);
         }
-        items.push(Item::Block(block));
-        items
+        self.items.push(Item::Block(block));
+    }
+
+    /// Sound waits no longer.
+    fn release(&mut self) {
+        self.items.extend(self.waiting.drain(..).map(Item::Block));
     }
 
     /// What to tell players if nothing came for this long, once.
@@ -239,26 +243,27 @@ mod tests {
     }
 
     /// What is sent: the number of headers in a header, and whether a block is a join.
-    fn signs(items: &[Item]) -> String {
-        let sign = |item: &Item| match item {
-            Item::Header(_) => 'H',
+    fn signs(items: impl Iterator<Item = Item>) -> String {
+        let sign = |item: Item| match item {
+            Item::Header(..) => 'H',
             Item::Block(block) if block.join => 'J',
             Item::Block(_) => 'b',
+            _ => '?',
         };
-        items.iter().map(sign).collect()
+        items.map(sign).collect()
     }
 
     #[test]
     fn players_begin_at_key_frames_with_the_headers_of_that_time() {
         let (mut air, now) = (Air::new(4096), Instant::now());
-        assert_eq!(signs(&air.tag(&configuration(0, 1), now)), "bH");
-        assert_eq!(signs(&air.tag(&video(0, true), now)), "HJ");
-        assert_eq!(signs(&air.tag(&audio(5), now)), "");
-        assert_eq!(signs(&air.tag(&video(40, false), now)), "bb");
-        assert_eq!(signs(&air.tag(&configuration(80, 2), now)), "bH");
-        let items = air.tag(&video(80, true), now);
-        assert_eq!(signs(&items), "HJ");
-        let Item::Header(header) = &items[0] else {
+        assert_eq!(signs(air.tag(&configuration(0, 1), now)), "bH");
+        assert_eq!(signs(air.tag(&video(0, true), now)), "HJ");
+        assert_eq!(signs(air.tag(&audio(5), now)), "");
+        assert_eq!(signs(air.tag(&video(40, false), now)), "bb");
+        assert_eq!(signs(air.tag(&configuration(80, 2), now)), "bH");
+        let items: Vec<Item> = air.tag(&video(80, true), now).collect();
+        assert_eq!(signs(items.clone().into_iter()), "HJ");
+        let Item::Header(header, _) = &items[0] else {
             panic!();
         };
         // The newer configuration alone, at the time of the key frame.
@@ -271,29 +276,29 @@ mod tests {
     #[test]
     fn sound_alone_can_be_joined_anywhere() {
         let (mut air, now) = (Air::new(4096), Instant::now());
-        assert_eq!(signs(&air.tag(&audio(0), now)), "HJ");
-        assert_eq!(signs(&air.tag(&audio(999), now)), "J");
-        assert_eq!(signs(&air.tag(&audio(1000), now)), "HJ");
-        assert_eq!(signs(&air.tag(&video(1000, true), now)), "HJ");
-        assert_eq!(signs(&air.tag(&audio(1020), now)), "");
-        assert_eq!(signs(&air.tag(&audio(1050), now)), "");
+        assert_eq!(signs(air.tag(&audio(0), now)), "HJ");
+        assert_eq!(signs(air.tag(&audio(999), now)), "J");
+        assert_eq!(signs(air.tag(&audio(1000), now)), "HJ");
+        assert_eq!(signs(air.tag(&video(1000, true), now)), "HJ");
+        assert_eq!(signs(air.tag(&audio(1020), now)), "");
+        assert_eq!(signs(air.tag(&audio(1050), now)), "");
         // The camera was switched off.
-        assert_eq!(signs(&air.tag(&audio(1080), now)), "bbb");
-        assert_eq!(signs(&air.tag(&audio(1100), now)), "b");
-        assert_eq!(signs(&air.tag(&audio(10_999), now)), "b");
-        assert_eq!(signs(&air.tag(&audio(11_000), now)), "HJ");
+        assert_eq!(signs(air.tag(&audio(1080), now)), "bbb");
+        assert_eq!(signs(air.tag(&audio(1100), now)), "b");
+        assert_eq!(signs(air.tag(&audio(10_999), now)), "b");
+        assert_eq!(signs(air.tag(&audio(11_000), now)), "HJ");
     }
 
     #[test]
     fn sound_goes_with_the_picture_behind_it_and_is_not_forgotten() {
         let (mut air, now) = (Air::new(4096), Instant::now());
         air.tag(&video(0, true), now);
-        assert_eq!(signs(&air.tag(&audio(10), now)), "");
-        assert_eq!(signs(&air.tag(&audio(33), now)), "");
+        assert_eq!(signs(air.tag(&audio(10), now)), "");
+        assert_eq!(signs(air.tag(&audio(33), now)), "");
         let items = air.tag(&video(40, false), now);
-        let times = items.iter().map(|item| match item {
+        let times = items.map(|item| match item {
             Item::Block(block) => block.time,
-            Item::Header(_) => panic!(),
+            _ => panic!(),
         });
         assert_eq!(times.collect::<Vec<_>>(), [10, 33, 40]);
         air.tag(&audio(45), now);
@@ -326,7 +331,7 @@ mod tests {
         assert!(air.silence(second, now + second / 2).is_none());
         assert!(air.silence(second, now + second).is_some());
         assert!(air.silence(second, now + 2 * second).is_none());
-        assert_eq!(signs(&air.tag(&audio(20), now + 2 * second)), "bJ");
-        assert_eq!(signs(&air.tag(&audio(40), now + 2 * second)), "J");
+        assert_eq!(signs(air.tag(&audio(20), now + 2 * second)), "bJ");
+        assert_eq!(signs(air.tag(&audio(40), now + 2 * second)), "J");
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use gst::prelude::*;
 
 use super::{
-    air::{Air, Item, KEYED},
+    air::{Air, KEYED},
     imp::CAT,
 };
 use crate::{
@@ -45,7 +45,8 @@ pub(super) struct Station {
 /// Who plays, and who did.
 #[derive(Debug, Default)]
 struct People {
-    here: HashMap<u64, Caller>,
+    /// In boxes: there are thousands, and a map has room for twice as many.
+    here: HashMap<u64, Box<Caller>>,
     next: u64,
     /// Of those who have gone.
     bytes: u64,
@@ -78,6 +79,8 @@ impl Station {
             lag_bytes: settings.max_lag_bytes as usize,
             unsent: settings.send_buffer.saturating_mul(batches),
             stall: settings.stall_timeout,
+            // A picture and its sound come together.
+            gather: false,
             keyed: KEYED,
             ..fanout::Config::default()
         };
@@ -113,17 +116,7 @@ impl Station {
             // A flush has taken the end back.
             self.fanout().resume();
         }
-        let mut blocks = Vec::new();
-        for item in air.tag(tag, Instant::now()) {
-            match item {
-                Item::Header(header) => {
-                    self.fanout().push_many(blocks.drain(..));
-                    self.fanout().set_header(header, false);
-                }
-                Item::Block(block) => blocks.push(block),
-            }
-        }
-        self.fanout().push_many(blocks);
+        self.fanout().push_all(air.tag(tag, Instant::now()));
     }
 
     /// Tells players, once, if nothing has come for too long.
@@ -155,7 +148,7 @@ impl Station {
         let mut people = self.people();
         people.next += 1;
         let id = people.next;
-        people.here.insert(id, caller.clone());
+        people.here.insert(id, Box::new(caller.clone()));
         drop(people);
         gst::info!(CAT, "Player {id} is let in: {caller:?}");
         if let Some(element) = self.element.upgrade() {
@@ -268,7 +261,7 @@ impl Station {
                 .filter_map(|figures| {
                     Some(CallerStats {
                         id: figures.id,
-                        caller: people.here.get(&figures.id)?.clone(),
+                        caller: Caller::clone(people.here.get(&figures.id)?),
                         role: "player",
                         since: figures.since,
                         bytes: figures.bytes,
@@ -292,7 +285,7 @@ impl Station {
         let all = people.here.len();
         let from_there = || {
             let ip = caller.address.map(|address| address.ip());
-            let same = |other: &&Caller| other.address.map(|address| address.ip()) == ip;
+            let same = |other: &&Box<Caller>| other.address.map(|address| address.ip()) == ip;
             people.here.values().filter(same).count()
         };
         let reached = |limit: u32, count: usize| limit > 0 && count >= limit as usize;
