@@ -19,7 +19,8 @@ use crate::{
 /// Who watches, and who did.
 #[derive(Debug, Default)]
 pub(super) struct People {
-    pub(super) here: HashMap<u64, Person>,
+    /// In boxes: there are thousands, and a map has room for twice as many.
+    pub(super) here: HashMap<u64, Box<Person>>,
     pub(super) next: u64,
     pub(super) peak: usize,
     pub(super) refused: u64,
@@ -61,7 +62,7 @@ impl Station {
         let mut people = lock(&self.people);
         people.next += 1;
         let id = people.next;
-        people.here.insert(id, person);
+        people.here.insert(id, Box::new(person));
         people.peak = people.peak.max(people.here.len());
         drop(people);
         gst::info!(CAT, "Client {id} from {address} is let in");

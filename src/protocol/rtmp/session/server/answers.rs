@@ -68,7 +68,7 @@ impl ServerSession {
     /// It holds for the event that was polled: where the client has withdrawn what that asked for
     /// and asks for something else, nothing happens until the event for it was polled too.
     pub fn accept(&mut self, stream_id: u32) {
-        match self.streams.get(&stream_id).cloned() {
+        match self.streams.get(stream_id).cloned() {
             Some(Activity::AskedToPublish { name, number }) if number <= self.polled => {
                 self.deadline = None;
                 self.undecided = false;
@@ -112,7 +112,7 @@ impl ServerSession {
     /// [`accept`](Self::accept).
     pub fn reject(&mut self, stream_id: u32, code: &str, description: &str) {
         let asked = matches!(
-            self.streams.get(&stream_id),
+            self.streams.get(stream_id),
             Some(Activity::AskedToPublish { number, .. } | Activity::AskedToPlay { number, .. })
                 if *number <= self.polled
         );
@@ -127,7 +127,7 @@ impl ServerSession {
 
     /// Sends a tag to a player; nothing happens on a message stream that does not play.
     pub fn send_media(&mut self, stream_id: u32, tag: &Tag) {
-        if matches!(self.streams.get(&stream_id), Some(Activity::Playing { .. })) {
+        if matches!(self.streams.get(stream_id), Some(Activity::Playing { .. })) {
             self.link.send_tag(stream_id, tag, false);
         }
     }
@@ -146,7 +146,7 @@ impl ServerSession {
 
     /// Tells a player that the stream it plays is over.
     pub fn end_play(&mut self, stream_id: u32) {
-        if let Some(Activity::Playing { name }) = self.streams.get(&stream_id).cloned() {
+        if let Some(Activity::Playing { name }) = self.streams.get(stream_id).cloned() {
             self.link
                 .send_user_control(&UserControl::StreamEof(stream_id));
             let text = format!("{name} is now unpublished.");

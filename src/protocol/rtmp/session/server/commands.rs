@@ -54,12 +54,12 @@ impl ServerSession {
     /// never set it, are understood by servers that know one stream a connection: so where there is
     /// one, media on a message stream that was never created is its.
     fn publication(&self, stream_id: u32) -> Option<u32> {
-        match self.streams.get(&stream_id) {
+        match self.streams.get(stream_id) {
             Some(Activity::Publishing { .. }) => Some(stream_id),
             Some(_) => None,
             None => {
                 let mut publications = self.streams.iter().filter_map(|(id, activity)| {
-                    matches!(activity, Activity::Publishing { .. }).then_some(*id)
+                    matches!(activity, Activity::Publishing { .. }).then_some(id)
                 });
                 let first = publications.next();
                 first.filter(|_| publications.next().is_none())
@@ -86,7 +86,9 @@ impl ServerSession {
                 }
                 // The lowest that is free. Players that make a stream for each thing they play have
                 // the same one each time, as the first has on every server.
-                let id = (1..).find(|id| !self.streams.contains_key(id)).unwrap_or(1);
+                let id = (1..)
+                    .find(|id| self.streams.get(*id).is_none())
+                    .unwrap_or(1);
                 self.streams.insert(id, Activity::Idle);
                 self.result(transaction, vec![Value::Number(id.into())]);
             }
@@ -114,7 +116,7 @@ impl ServerSession {
                 match id {
                     Some(id) => self.delete(id as u32),
                     None => {
-                        for id in self.streams.keys().copied().collect::<Vec<_>>() {
+                        for id in self.streams.iter().map(|(id, _)| id).collect::<Vec<_>>() {
                             self.delete(id);
                         }
                     }
@@ -213,7 +215,7 @@ impl ServerSession {
         what: &'static str,
         asked: impl FnOnce(u64) -> Activity,
     ) -> Result<(), SessionError> {
-        match self.streams.get(&stream_id) {
+        match self.streams.get(stream_id) {
             Some(Activity::Idle) => {}
             Some(Activity::Playing { .. } | Activity::AskedToPlay { .. }) if what == "play" => {
                 self.events.push_back(ServerEvent::Stopped { stream_id });
@@ -227,7 +229,7 @@ impl ServerSession {
     }
 
     fn plays(&self, stream_id: u32) -> bool {
-        matches!(self.streams.get(&stream_id), Some(Activity::Playing { .. }))
+        matches!(self.streams.get(stream_id), Some(Activity::Playing { .. }))
     }
 
     fn pause(&mut self, stream_id: u32, paused: bool) {
@@ -258,7 +260,7 @@ impl ServerSession {
     }
 
     fn stop(&mut self, stream_id: u32) {
-        if let Some(activity) = self.streams.get_mut(&stream_id) {
+        if let Some(activity) = self.streams.get_mut(stream_id) {
             let before = std::mem::replace(activity, Activity::Idle);
             if let Activity::Publishing { name } = &before {
                 let text = format!("{name} is now unpublished.");
@@ -272,7 +274,7 @@ impl ServerSession {
 
     fn delete(&mut self, stream_id: u32) {
         self.stop(stream_id);
-        self.streams.remove(&stream_id);
+        self.streams.remove(stream_id);
     }
 }
 

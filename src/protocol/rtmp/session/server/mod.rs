@@ -5,16 +5,18 @@
 
 mod answers;
 mod commands;
+mod streams;
 
 pub(super) use answers::information;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 
 use bytes::{Buf, BytesMut};
 
+use self::streams::Streams;
 use super::{LinkStats, SessionError, Stage, link::Link};
 use crate::protocol::{
     flv::Tag,
@@ -57,7 +59,7 @@ pub struct ServerSession {
     link: Link,
     deadline: Option<Instant>,
     connect: Connect,
-    streams: BTreeMap<u32, Activity>,
+    streams: Streams,
     events: VecDeque<ServerEvent>,
     /// Publish and Play events so far.
     asked: u64,
@@ -166,7 +168,7 @@ impl ServerSession {
                 .filter(|limit| !limit.is_zero())
                 .and_then(|limit| now.checked_add(limit)),
             connect: Connect::Awaited,
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             events: VecDeque::new(),
             asked: 0,
             polled: 0,
