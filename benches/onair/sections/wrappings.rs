@@ -321,7 +321,7 @@ impl Wrapped<'_> {
         if !self.bench.wants(SEALED) {
             return Ok(());
         }
-        let feed = &self.bench.media.long;
+        let feed = self.bench.media.long()?;
         let mut costs: [Vec<f64>; 5] = Default::default();
         let start = super::tls::start(self.bench)?;
         for _ in 0..self.bench.args.rounds {
@@ -375,7 +375,7 @@ impl Wrapped<'_> {
 
     /// CPU s/GB of either end.
     fn throughput(&self, scheme: &str) -> Result<[f64; 2], String> {
-        let feed = &self.bench.media.long;
+        let feed = self.bench.media.long()?;
         let port = free_port()?;
         let at = format!("location=rtmp://127.0.0.1:{port}/live/bench");
         let to = format!("location={scheme}://127.0.0.1:{port}/live/bench");
