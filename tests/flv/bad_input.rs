@@ -10,7 +10,7 @@ use std::{
 use gst::prelude::*;
 
 use crate::{
-    streams::demuxed,
+    streams::{demuxed, watch},
     support::{
         flv_builder::FlvBuilder,
         media,
@@ -54,15 +54,19 @@ impl Bench {
         pad.link(&element.static_pad("sink").unwrap()).unwrap();
         element.set_state(gst::State::Playing).unwrap();
         pad.push_event(gst::event::StreamStart::new("test"));
-        pad.push_event(gst::event::Segment::new(&gst::FormattedSegment::<
-            gst::format::Bytes,
-        >::new()));
-        Self {
+        let bench = Self {
             pad,
             element,
             frames,
             sinks,
-        }
+        };
+        bench.begin();
+        bench
+    }
+
+    fn begin(&self) {
+        let segment = gst::FormattedSegment::<gst::format::Bytes>::new();
+        self.pad.push_event(gst::event::Segment::new(&segment));
     }
 
     /// Frames that came of these bytes, in pieces of `size`.
@@ -92,7 +96,8 @@ fn a_file_cut_anywhere_gives_the_frames_before_the_cut() {
         .metadata(640.0)
         .headers()
         .second(0)
-        .second(1000);
+        .second(1000)
+        .second(2000);
     let film = film.bytes();
     // Where tags end, and how many frames there are by then.
     let mut ends = vec![(13, 0)];
@@ -110,21 +115,33 @@ fn a_file_cut_anywhere_gives_the_frames_before_the_cut() {
         at += size + 15;
         ends.push((at, count));
     }
-    // Around each end of a tag, and all along the first ones.
-    let dense = 0..3000;
-    let sparse = ends
+    assert!(count == 195 && film.len() > 64 << 10);
+    let expected = |cut: usize| {
+        let end = ends.iter().rfind(|(end, _)| *end <= cut);
+        end.map_or(0, |(_, count)| *count)
+    };
+    // A demuxer that has seen nothing before, around each end of a tag.
+    let around = ends
         .iter()
-        .flat_map(|&(end, _)| end.saturating_sub(12)..end + 12);
-    let mut cuts: Vec<_> = dense.chain(sparse).filter(|cut| *cut <= 64 << 10).collect();
-    cuts.dedup();
-    assert!(count == 130 && film.len() > 60_000);
-    for cut in cuts {
+        .flat_map(|&(end, _)| end.saturating_sub(2)..end + 12);
+    for cut in around.filter(|cut| *cut <= 64 << 10) {
         let cut = cut.min(film.len());
-        let expected = ends
-            .iter()
-            .rfind(|(end, _)| *end <= cut)
-            .map_or(0, |(_, count)| *count);
-        assert_eq!(frames(&film[..cut], 4096), expected, "cut at {cut}");
+        assert_eq!(frames(&film[..cut], 4096), expected(cut), "cut at {cut}");
+    }
+    // At every byte one that was flushed, which is quicker than to make a new one.
+    let bench = Bench::new();
+    assert_eq!(bench.feed(film, film.len()), 195);
+    let whole = gst::Buffer::from_slice(film.to_vec());
+    for cut in 0..=64 << 10 {
+        bench.frames.lock().unwrap().clear();
+        bench.pad.push_event(gst::event::FlushStart::new());
+        bench.pad.push_event(gst::event::FlushStop::new(true));
+        bench.begin();
+        let piece = whole.copy_region(gst::BufferCopyFlags::MEMORY, 0..cut);
+        let _ = bench.pad.push(piece.unwrap());
+        bench.pad.push_event(gst::event::Eos::new());
+        let frames = bench.frames.lock().unwrap().len();
+        assert_eq!(frames, expected(cut), "cut at {cut}");
     }
 }
 
@@ -265,6 +282,73 @@ fn sixty_days_of_timestamps_do_not_wrap() {
             .collect();
         let expected: Vec<_> = (0..60 * 24 * hour).step_by(hour as usize * 6).collect();
         assert_eq!(times, expected);
+    }
+}
+
+/// A muxer that runs for sixty days, and a demuxer behind it: the clock of the wire wraps after 49.7.
+#[test]
+fn sixty_days_through_muxer_and_demuxer_are_sixty_days() {
+    const STEP: gst::ClockTime = gst::ClockTime::from_seconds(300);
+    const DAYS: u64 = 60;
+    let caps = "video/x-vp8";
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=in format=time max-buffers=0 max-bytes=0 max-time=0 caps={caps} ! \
+         flvmuxbridge streamable=true ! flvdemuxbridge ! queue ! appsink name=out"
+    ));
+    let got = watch(&pipeline.element("out"));
+    let source: gst_app::AppSrc = pipeline.element("in").downcast().unwrap();
+    pipeline.play();
+    let count = DAYS * 86_400 / STEP.seconds();
+    for number in 0..count {
+        let mut buffer = gst::Buffer::from_slice([0x10, 0, 0, 0x9d, 1, 0x2a, 64, 0, 48, 0]);
+        buffer.make_mut().set_pts(STEP * number);
+        source.push_buffer(buffer).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    pipeline.eos();
+    let times: Vec<_> = got.lock().unwrap().pts();
+    let expected: Vec<_> = (0..count)
+        .map(|number| (STEP * number).nseconds())
+        .collect();
+    assert_eq!(times, expected);
+}
+
+/// A day of pictures at 25 and sound at 43 frames a second, each where it belongs to the millisecond.
+#[test]
+fn a_day_of_frames_keeps_its_time() {
+    const DAY: u64 = 86_400_000;
+    let picture = |n: u64| n * 40;
+    let sound = |n: u64| n * 1_024_000 / 44_100;
+    let mut reader_times = [Vec::new(), Vec::new()];
+    // Of each hour a second, so that a day has 3600 frames and not two million.
+    let mut file = FlvBuilder::new().headers();
+    for hour in 0..=24 {
+        let from = hour * DAY / 24;
+        let pictures = (from / 40..).take(25).map(|n| (picture(n), 9));
+        let sounds = (from * 44_100 / 1_024_000..)
+            .take(43)
+            .map(|n| (sound(n), 8));
+        let mut frames: Vec<_> = pictures.chain(sounds).collect();
+        frames.sort_unstable();
+        for (at, kind) in frames {
+            reader_times[usize::from(kind == 8)].push(at);
+            file = match kind {
+                9 => file.picture(at as u32, true, 0, 10),
+                _ => file.sound(at as u32, 10),
+            };
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.flv");
+    fs::write(&path, file.bytes()).unwrap();
+    for between in ["", "! queue"] {
+        for (stream, expected) in demuxed(&path, between, "flvdemuxbridge")
+            .iter()
+            .zip(&reader_times)
+        {
+            let times: Vec<_> = stream.pts().iter().map(|ns| ns / 1_000_000).collect();
+            assert_eq!(&times, expected);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod ffmpeg;
 mod live;
 mod negotiation;
 mod peers;
+mod properties;
 mod script;
 mod seek;
 mod streams;

@@ -78,9 +78,19 @@ pub(super) fn picture(object: &Object, all: &Object) -> Picture {
     }
 }
 
-/// The fraction that a writer meant: of whole numbers, of 1001ths, or the nearest of thousandths.
+/// The fraction that a writer meant: one of small numbers if it is that to the last bit, of 1001ths, or
+/// the nearest of thousandths.
 fn framerate(rate: f64) -> Option<gst::Fraction> {
-    for denominator in [1, 1001, 1000] {
+    const SMALL: i32 = 16;
+    let exact = (1..=SMALL).find_map(|denominator| {
+        let numerator = (rate * f64::from(denominator)).round();
+        let same = numerator >= 1.0 && numerator / f64::from(denominator) == rate;
+        same.then(|| gst::Fraction::new(numerator as i32, denominator))
+    });
+    if exact.is_some() {
+        return exact;
+    }
+    for denominator in [1001, 1000] {
         let scale = if denominator == 1001 { 1000.0 } else { 1.0 };
         let numerator = rate * f64::from(denominator) / scale;
         let whole = numerator.round();
@@ -245,6 +255,8 @@ mod tests {
             (59.94005994005994, (60_000, 1001)),
             (12.5, (25, 2)),
             (0.5, (1, 2)),
+            (240.0 / 7.0, (240, 7)),
+            (7.123, (7123, 1000)),
         ] {
             let found = framerate(rate).unwrap();
             assert_eq!((found.numer(), found.denom()), fraction, "{rate}");
