@@ -19,6 +19,10 @@ const BLOCK: u32 = 128 << 10;
 /// Tags from this many bytes on are read on their own: one that lies in two blocks is copied together.
 const LARGE: usize = BLOCK as usize / 2;
 
+/// After a large tag so many small ones are read on their own too: another large one is near, of which a
+/// block would hold a part, to be thrown away. At 50 Mb/s all pictures are large.
+const ALONE: u32 = 8;
+
 /// Bytes of a tag's head, which are read with the tag before, to know how much to read next.
 const HEAD: usize = 11;
 
@@ -36,8 +40,10 @@ const BEHIND_STOP: i64 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Pull {
     offset: u64,
-    /// Bytes of the large tag that is there.
-    large: Option<usize>,
+    /// Bytes of the tag that is there, if it is to be read on its own.
+    tag: Option<usize>,
+    /// How many small tags are.
+    alone: u32,
     started: bool,
 }
 
@@ -72,8 +78,8 @@ impl imp::FlvDemuxBridge {
         let (offset, size) = {
             let pull = lock(&self.pull);
             // A tag has 24 bits of length.
-            let large = pull.large.map(|tag| (tag + HEAD) as u32);
-            (pull.offset, large.unwrap_or(BLOCK))
+            let tag = pull.tag.map(|tag| (tag + HEAD) as u32);
+            (pull.offset, tag.unwrap_or(BLOCK))
         };
         let result = match self.sink.pull_range(offset, size) {
             Ok(buffer) => {
@@ -81,10 +87,15 @@ impl imp::FlvDemuxBridge {
                 // At the end of a file the rest is all there will be.
                 let all = buffer.size() == size as usize;
                 let result = self.take(&mut flow, buffer);
-                let large = flow.reader.wanted().filter(|tag| all && *tag >= LARGE);
-                let again = large.is_some() && flow.reader.unread();
                 let mut pull = lock(&self.pull);
-                pull.large = large.filter(|_| again);
+                let alone = |tag: &usize| *tag >= LARGE || pull.alone > 0;
+                let tag = flow.reader.wanted().filter(|tag| all && alone(tag));
+                let again = tag.is_some() && flow.reader.unread();
+                pull.alone = match tag {
+                    Some(LARGE..) => ALONE,
+                    _ => pull.alone.saturating_sub(1),
+                };
+                pull.tag = tag.filter(|_| again);
                 pull.offset = if again { flow.reader.position() } else { end };
                 result
             }
@@ -195,7 +206,7 @@ impl imp::FlvDemuxBridge {
         {
             let mut pull = lock(&self.pull);
             pull.offset = position;
-            pull.large = None;
+            (pull.tag, pull.alone) = (None, 0);
             pull.started = true;
         }
         drop(flow);
