@@ -14,6 +14,7 @@ mod browser;
 #[path = "../webm/chromium.rs"]
 mod chromium;
 mod codecs;
+mod example;
 mod media;
 mod play;
 mod publish;

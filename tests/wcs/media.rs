@@ -126,6 +126,8 @@ pub struct Seen {
     pub sent_audio: Frames,
     /// Packets that were lost on the way.
     pub lost: Arc<AtomicUsize>,
+    /// It is reached at all addresses but loopback, as a server on the network is.
+    pub is_everywhere: bool,
     /// Where the pictures come out of their packets, for who wants a key frame.
     pub depayloaded: Arc<Mutex<Vec<gst::Pad>>>,
 }
@@ -151,7 +153,9 @@ impl Media {
     fn new(seen: &Seen, connected: impl Fn(String) + Send + Sync + 'static) -> Self {
         let webrtc = gst::ElementFactory::make("webrtcbin").build().unwrap();
         webrtc.set_property_from_str("bundle-policy", "none");
-        add_loopback(&webrtc);
+        if !seen.is_everywhere {
+            add_loopback(&webrtc);
+        }
         // It asks for what was lost.
         webrtc.connect("on-new-transceiver", false, |args| {
             let transceiver = args[1].get::<glib::Object>().unwrap();

@@ -69,6 +69,8 @@ pub struct Habits {
     pub falls_silent: bool,
     /// Says that the stream plays, and sends none of it.
     pub sends_nothing: bool,
+    /// It is reached at all addresses but loopback, which clients do not use by themselves.
+    pub is_everywhere: bool,
     /// Who answers in its place; it does not wait for media then.
     pub far_end: Option<FarEnd>,
 }
@@ -88,6 +90,7 @@ impl Default for Habits {
             is_hasty: false,
             falls_silent: false,
             sends_nothing: false,
+            is_everywhere: false,
             far_end: None,
         }
     }
@@ -109,7 +112,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let seen = Seen::default();
+        let seen = Seen {
+            is_everywhere: habits.is_everywhere,
+            ..Seen::default()
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let (tell, news) = mpsc::channel();
         let shared = (heard.clone(), seen.clone(), stop.clone());

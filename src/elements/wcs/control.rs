@@ -217,8 +217,8 @@ impl Control {
         if call.has_media() {
             return;
         }
-        let (what, patience) = (call.connected, self.settings.start_timeout);
-        let sentence = match what {
+        let (connected, patience) = (call.connected, self.settings.start_timeout);
+        let sentence = match connected {
             true => format!(
                 "The server says that the stream plays, and sent none of it within {patience:?}."
             ),

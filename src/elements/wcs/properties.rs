@@ -308,7 +308,7 @@ fn patience(defaults: &Settings) -> Vec<Property> {
         span(
             "start-timeout",
             "Start timeout",
-            "Longest wait from the answer until the server says that the stream flows, in milliseconds (0 = for ever)",
+            "Longest wait from the answer until the server says that the stream flows, and from then until it does, in milliseconds (0 = for ever)",
             millis(defaults.start_timeout),
             |s| millis(s.start_timeout).to_value(),
             |s, v| s.start_timeout = from_millis(v),
