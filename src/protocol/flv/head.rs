@@ -14,7 +14,10 @@ mod write;
 
 use std::fmt;
 
-use super::tag::{Tag, TagKind};
+use super::{
+    codec::avc,
+    tag::{Tag, TagKind},
+};
 
 pub use read::{AudioPackets, HeadError, VideoPackets};
 pub use write::{TrackData, write_audio_tracks, write_video_tracks};
@@ -215,6 +218,14 @@ impl fmt::Debug for FourCc {
 }
 
 impl VideoHead {
+    fn is_avc(&self) -> bool {
+        [
+            Some(Codec::Classic(CLASSIC_AVC)),
+            Some(Codec::FourCc(FourCc::AVC1)),
+        ]
+        .contains(&self.codec)
+    }
+
     /// Whether decoding can begin at the pictures in this body.
     pub fn is_keyframe(&self) -> bool {
         self.packet == VideoPacket::CodedFrames
@@ -257,11 +268,19 @@ impl Tag {
         self.video_head().map_or(0, |head| head.composition_time)
     }
 
-    /// Whether no other frame needs this one.
+    /// Whether no other frame needs this one. Few encoders say so in the head; H.264 does in its slices.
     pub fn is_disposable(&self) -> bool {
         match self.kind() {
             TagKind::Video => self.video_head().is_some_and(|head| {
-                head.packet == VideoPacket::CodedFrames && head.frame == FrameType::Disposable
+                head.packet == VideoPacket::CodedFrames
+                    && match head.frame {
+                        FrameType::Disposable => true,
+                        FrameType::Inter if head.is_avc() && head.track.is_none() => {
+                            let data = self.body().get(head.payload..head.end);
+                            avc::is_unreferenced(data.unwrap_or_default())
+                        }
+                        _ => false,
+                    }
             }),
             TagKind::Audio => self.is_droppable(),
             TagKind::Data | TagKind::DataAmf3 => false,

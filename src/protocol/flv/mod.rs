@@ -14,6 +14,7 @@ pub mod limits;
 pub mod needs;
 pub mod reader;
 pub mod script;
+pub mod splice;
 pub mod tag;
 
 pub use head::{AudioHead, VideoHead};

@@ -4,6 +4,7 @@
 //! without, and rate and channels of sound that has no configuration. Nothing here decodes.
 
 pub mod av1;
+pub mod avc;
 mod bits;
 pub mod flac;
 mod names;

@@ -49,6 +49,9 @@ pub enum UrlError {
     /// A line break or other control character.
     #[error("the location holds a control character, remove line breaks and tabs from it")]
     ControlCharacter,
+    /// A space where no tail can follow.
+    #[error("the URL of the application holds a space, write it as %20")]
+    Space,
     /// A word of the tail without `=`; its number, from 1. The word is not repeated: it may be the
     /// rest of a secret that holds a space.
     #[error(

@@ -17,6 +17,7 @@ mod proxy;
 mod scheme;
 mod secret;
 mod split;
+mod tc_url;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub use proxy::HttpProxy;
 pub use scheme::Scheme;
 pub use secret::Secret;
 pub use split::Split;
+pub use tc_url::TcUrl;
 
 use super::limits;
 
@@ -66,26 +68,9 @@ impl RtmpUrl {
     /// that may hold a password.
     pub fn parse(location: &str, split: Split) -> Result<Self, UrlError> {
         let location = location.trim_matches(' ');
-        if location.len() > limits::URL_LENGTH {
-            return Err(UrlError::TooLong);
-        }
-        // They would forge log lines, and no server has them in a name.
-        if location.chars().any(char::is_control) {
-            return Err(UrlError::ControlCharacter);
-        }
+        check_letters(location)?;
         let (url, tail) = location.split_once(' ').unwrap_or((location, ""));
-
-        let (scheme, rest) = url.split_once("://").ok_or(UrlError::NoScheme)?;
-        let scheme = Scheme::parse(scheme)?;
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        let path = path.strip_prefix('/').unwrap_or(path);
-
-        // The last `@`: passwords were pasted unescaped before.
-        let (userinfo, host_port) = match authority.rsplit_once('@') {
-            Some((userinfo, host_port)) => (Some(userinfo), host_port),
-            None => (None, authority),
-        };
+        let (scheme, userinfo, host_port, path) = take_apart(url)?;
         let (username, password) = userinfo.map_or(Ok((None, None)), parse_userinfo)?;
         let (host, port) = parse_host_port(host_port)?;
 
@@ -174,6 +159,32 @@ impl fmt::Display for RtmpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_location(Split::Auto))
     }
+}
+
+fn check_letters(text: &str) -> Result<(), UrlError> {
+    if text.len() > limits::URL_LENGTH {
+        return Err(UrlError::TooLong);
+    }
+    // They would forge log lines, and no server has them in a name.
+    if text.chars().any(char::is_control) {
+        return Err(UrlError::ControlCharacter);
+    }
+    Ok(())
+}
+
+/// Scheme, userinfo, host with port, and the path without its first `/`.
+fn take_apart(url: &str) -> Result<(Scheme, Option<&str>, &str, &str), UrlError> {
+    let (scheme, rest) = url.split_once("://").ok_or(UrlError::NoScheme)?;
+    let scheme = Scheme::parse(scheme)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let path = path.strip_prefix('/').unwrap_or(path);
+    // The last `@`: passwords were pasted unescaped before.
+    let (userinfo, host_port) = match authority.rsplit_once('@') {
+        Some((userinfo, host_port)) => (Some(userinfo), host_port),
+        None => (None, authority),
+    };
+    Ok((scheme, userinfo, host_port, path))
 }
 
 fn parse_userinfo(userinfo: &str) -> Result<(Option<String>, Option<Secret>), UrlError> {
