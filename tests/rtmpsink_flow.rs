@@ -151,9 +151,9 @@ impl Pushed {
     fn losses(&self) -> Vec<(u64, u64)> {
         let messages = std::iter::from_fn(|| self.bus.pop_filtered(&[gst::MessageType::Element]));
         messages
-            .map(|message| {
-                let structure = message.structure().expect("a structure");
-                assert_eq!(structure.name(), "rtmp-dropped");
+            .filter_map(|message| message.structure().map(ToOwned::to_owned))
+            .filter(|structure| structure.name() == "rtmp-dropped")
+            .map(|structure| {
                 let field = |name| structure.get::<u64>(name).expect(name);
                 (field("tags"), field("total"))
             })

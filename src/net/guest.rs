@@ -2,13 +2,13 @@
 
 //! A publisher that came to a listening port, from the moment the porter handed it over.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 
 use super::{
     connection::{ConnectionError, READ},
-    porter::{Arrival, Caller, Pulse},
+    porter::{Arrival, Caller, Pulse, ReconnectRequest, Sign, Vigil},
     stack::{Read, Stack, Write},
 };
 use crate::protocol::{
@@ -27,6 +27,8 @@ pub struct Guest {
     pulse: Option<Pulse>,
     buffer: Box<[u8]>,
     closed: bool,
+    vigil: Vigil,
+    since: Instant,
 }
 
 /// What a publisher did.
@@ -47,6 +49,8 @@ impl Guest {
         arrival: Arrival,
         registry: &Registry,
         token: Token,
+        ping_interval: Duration,
+        now: Instant,
     ) -> Result<Self, ConnectionError> {
         let mut stack = arrival.stack;
         stack.register(registry, token)?;
@@ -58,12 +62,19 @@ impl Guest {
             pulse: arrival.pulse,
             buffer: vec![0; READ].into_boxed_slice(),
             closed: false,
+            vigil: Vigil::new(ping_interval, now),
+            since: now,
         })
     }
 
     /// The socket.
     pub fn stack(&mut self) -> &mut Stack {
         &mut self.stack
+    }
+
+    /// When [`turn`](Self::turn) wants to be called although nothing happened.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.vigil.deadline()
     }
 
     /// Counters of the session.
@@ -76,6 +87,12 @@ impl Guest {
         self.session.dismiss(description);
         let _ = self.flush();
         self.stack.shutdown();
+    }
+
+    /// Asks it to go on over another connection.
+    pub fn request_reconnect(&mut self, request: &ReconnectRequest) {
+        let (url, text) = (request.tc_url.as_deref(), request.description.as_deref());
+        self.session.request_reconnect(url, text);
     }
 
     /// Does what can be done without waiting, until there is an event; `None` means that the socket
@@ -119,6 +136,14 @@ impl Guest {
                 return Ok(Some(GuestEvent::Left));
             }
             self.session.handle_timeout(now).map_err(in_session)?;
+            match self.vigil.look(now) {
+                Sign::Alive => {}
+                Sign::Ask => {
+                    let time = now.saturating_duration_since(self.since).as_millis();
+                    self.session.ping(time as u32);
+                }
+                Sign::Gone => return Err(in_session(SessionError::Silent)),
+            }
             self.flush()?;
             let (session, mut taken) = (&mut self.session, Ok(()));
             let read = self.stack.read_to(&mut self.buffer, &mut |bytes| {
@@ -129,6 +154,7 @@ impl Guest {
             taken.map_err(in_session)?;
             match read? {
                 Read::Data(_) => {
+                    self.vigil.heard(now);
                     if let Some(pulse) = &self.pulse {
                         pulse.beat(now);
                     }

@@ -81,6 +81,11 @@ impl Interrupt {
         !self.is_set()
     }
 
+    /// Ends the wait that is going on without interrupting it, so that whoever waits looks around.
+    pub fn nudge(&self) {
+        wake(self.lock().as_deref());
+    }
+
     /// Interrupts the wait that is going on, or the next one.
     pub fn set(&self) {
         self.set.store(true, Ordering::SeqCst);

@@ -5,9 +5,14 @@
 //! reactor.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
+
+use mio::Token;
 
 use super::{
     connection::Connection,
@@ -21,11 +26,15 @@ use crate::protocol::rtmp::session::Stage;
 /// could cut off what it has not read: a reset overtakes data.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// Ends the stream, if one began, and closes the connection. Waits for nothing.
-pub(super) fn leave(mut connection: Connection) {
+/// Ends the stream, if one began, and closes the connection. Waits for nothing. What is unsent may take
+/// `patience` to go out. The task of `wake` is given a turn when the connection is gone.
+pub(super) fn leave(mut connection: Connection, patience: Duration, wake: Option<Token>) -> Left {
+    let left = Left::default();
+    let mark = Mark(left.clone(), wake);
     let stage = connection.stage();
     if stage < Stage::Start {
-        return connection.stack().shutdown();
+        connection.stack().shutdown();
+        return left;
     }
     if stage != Stage::Stopped
         && let Some(session) = connection.session()
@@ -36,22 +45,50 @@ pub(super) fn leave(mut connection: Connection) {
     connection.stack().on_ready(Ready::UNKNOWN);
     let mut leave = Leave {
         connection,
+        patience,
         shut: false,
         until: None,
+        _mark: mark,
     };
     if leave.say().is_ok()
         && let Ok(reactor) = Reactor::global()
     {
         reactor.spawn(Arc::new(Leaving(Mutex::new(leave))));
     }
+    left
+}
+
+/// Tells whether a connection that was left is gone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Left(Arc<AtomicBool>);
+
+impl Left {
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Says so at the end, whichever that is.
+struct Mark(Left, Option<Token>);
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Release);
+        if let (Some(token), Ok(reactor)) = (self.1, Reactor::global()) {
+            reactor.wake(&[token]);
+        }
+    }
 }
 
 struct Leave {
     connection: Connection,
+    patience: Duration,
     /// All is said.
     shut: bool,
     /// Set in the first turn.
     until: Option<Instant>,
+    /// Behind the connection: what is closed is gone.
+    _mark: Mark,
 }
 
 struct Leaving(Mutex<Leave>);
@@ -76,7 +113,7 @@ impl Leave {
                 // Until now the socket's events came to the publisher.
                 let moved = stack.reregister(io.registry, io.token);
                 moved.map_err(|_| Gone)?;
-                *self.until.insert(io.now + LINGER)
+                *self.until.insert(io.now + self.patience)
             }
         };
         stack.on_ready(io.ready);
@@ -87,7 +124,12 @@ impl Leave {
                 break;
             }
         }
+        let said = self.shut;
         self.say()?;
+        let until = match self.shut && !said {
+            true => *self.until.insert(until.min(io.now + LINGER)),
+            false => until,
+        };
         if io.now >= until {
             return Err(Gone);
         }

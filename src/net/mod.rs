@@ -42,15 +42,18 @@ pub mod queue;
 pub mod reactor;
 pub mod receiver;
 pub mod reconnect;
+pub mod redirect;
 pub mod resolve;
 pub mod socks;
 pub mod stack;
 pub mod stream;
+mod successor;
 pub mod swf_fetch;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod throughput;
 pub mod tls;
 pub mod wcs;
 pub mod websocket;

@@ -28,9 +28,13 @@ use socket2::{SockRef, TcpKeepalive};
 /// Elsewhere a poll may be rearmed only by a call that would block.
 const SHORT_IS_EMPTY: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// Silence after which the kernel asks whether the peer is still there. With the probes that Linux
-/// sends, a peer that vanished is found out after a minute.
+/// Silence after which the kernel asks whether the peer is still there.
 const PROBE: Duration = Duration::from_secs(20);
+
+/// How long data, or that question, may go without an answer. So a peer that vanished is found out within a
+/// minute, whether anything is sent to it or not. Without this limit (RFC 5482) Linux sends data again for a
+/// quarter of an hour.
+const UNANSWERED: Duration = Duration::from_secs(30);
 
 /// See the module's text.
 #[derive(Debug)]
@@ -104,7 +108,7 @@ impl Stream {
             socket,
             ready: Ready::UNKNOWN,
         };
-        stream.set_keepalive(PROBE, None)?;
+        stream.set_keepalive(PROBE, Some(UNANSWERED))?;
         Ok(stream)
     }
 
@@ -253,12 +257,13 @@ impl Stream {
         Ok(())
     }
 
-    /// Has the connection fail when data of ours was not acknowledged, or not taken, for so long.
+    /// How long data may go without an answer, and how long the peer's kernel may say that it has no room for
+    /// more; zero for as long as the system's defaults have it. Linux only.
     ///
     /// # Errors
     /// The system's.
-    pub fn give_up_after(&self, unacknowledged: Duration) -> io::Result<()> {
-        self.set_keepalive(PROBE, Some(unacknowledged))
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.set_keepalive(PROBE, Some(patience).filter(|patience| !patience.is_zero()))
     }
 
     /// Has the socket count as full while it holds this many unsent bytes (TCP_NOTSENT_LOWAT); 0
@@ -291,6 +296,12 @@ impl Stream {
     /// tell.
     pub fn rtt(&self) -> Option<Duration> {
         sys::rtt(&self.socket)
+    }
+
+    /// Bytes that the kernel holds until the peer has acknowledged them, sent or not (`SIOCOUTQ`, tcp(7));
+    /// `None` where the kernel does not tell.
+    pub fn unacknowledged(&self) -> Option<u32> {
+        sys::unacknowledged(&self.socket)
     }
 }
 
@@ -345,6 +356,14 @@ mod sys {
         })
     }
 
+    pub(super) fn unacknowledged(socket: &TcpStream) -> Option<u32> {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the descriptor is open while the socket is borrowed, and the kernel writes one int to
+        // `bytes`, which lives across the call. TIOCOUTQ is what SIOCOUTQ is defined as.
+        let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        (result == 0).then(|| bytes.try_into().ok()).flatten()
+    }
+
     pub(super) fn rtt(socket: &TcpStream) -> Option<Duration> {
         // SAFETY: all fields are integers, for which zero is a value.
         let mut info: libc::tcp_info = unsafe { mem::zeroed() };
@@ -382,6 +401,10 @@ mod sys {
     }
 
     pub(super) fn rtt(_: &TcpStream) -> Option<Duration> {
+        None
+    }
+
+    pub(super) fn unacknowledged(_: &TcpStream) -> Option<u32> {
         None
     }
 }
@@ -436,6 +459,22 @@ mod tests {
 
     fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {
         result.unwrap_err().kind()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn peers_that_vanish_are_noticed() {
+        let pair = Pair::new();
+        let socket = SockRef::from(&pair.stream.socket);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE / 4);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNANSWERED));
+        pair.stream.set_patience(Duration::from_secs(7)).unwrap();
+        let patience = socket.tcp_user_timeout().unwrap();
+        assert_eq!(patience, Some(Duration::from_secs(7)));
+        pair.stream.set_patience(Duration::ZERO).unwrap();
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
     }
 
     #[test]

@@ -22,7 +22,13 @@ use super::{
     stack::{Establish, Read, Stack, Target, Write},
     tls::{ClientTls, ServerTls},
 };
-use crate::protocol::rtmp::transmit::Transmit;
+use crate::protocol::rtmp::{
+    auth::{AuthMod, Authenticator},
+    chunk::DecoderLimits,
+    handshake::Style,
+    session::{Capabilities, ClientConfig, Role, StopCommands},
+    transmit::Transmit,
+};
 
 /// Long enough for any machine; a test that needs it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -250,5 +256,31 @@ impl Driver {
         }
         assert!(transmit.is_empty());
         Ok(())
+    }
+}
+
+/// A publisher of a stream, without credentials or a limit of time.
+pub(crate) fn client_config(app: &str, stream: &str) -> ClientConfig {
+    ClientConfig {
+        app: app.into(),
+        tc_url: format!("rtmp://127.0.0.1/{app}"),
+        stream: stream.into(),
+        role: Role::Publish {
+            stop: StopCommands::default(),
+        },
+        flash_version: None,
+        page_url: None,
+        swf_url: None,
+        swf: None,
+        connect_arguments: Vec::new(),
+        capabilities: Capabilities::all(),
+        handshake: Style::Digest,
+        secure_token: None,
+        usher_token: None,
+        authenticator: Authenticator::new("", "", AuthMod::Auto, app),
+        auth_query: None,
+        chunk_size: 65536,
+        limits: DecoderLimits::default(),
+        timeout: Duration::from_secs(5),
     }
 }

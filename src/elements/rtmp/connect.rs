@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::{
     error::Failure,
-    kinds::{Authmod, Enhanced, Handshake, Live, StopCommands, Takeover},
+    kinds::{Authmod, Enhanced, Handshake, Live, Redirects, StopCommands, Takeover},
     settings::{Role, Settings},
 };
 use crate::{
@@ -100,7 +100,7 @@ impl Settings {
         }
     }
 
-    fn client_tls(&self, element: Option<&gst::Element>) -> ClientTls {
+    pub(super) fn client_tls(&self, element: Option<&gst::Element>) -> ClientTls {
         let key = self
             .tls_private_key
             .as_ref()
@@ -157,7 +157,9 @@ impl Settings {
             swf_url: (*self.swf_url).clone(),
             swf,
             connect_arguments,
-            capabilities: self.capabilities(role, codecs),
+            capabilities: self
+                .capabilities(role, codecs)
+                .with_reconnect(self.redirects.contains(Redirects::FOLLOW)),
             handshake: match self.handshake {
                 Handshake::Digest => Style::Digest,
                 Handshake::Plain => Style::Plain,

@@ -253,7 +253,7 @@ pub enum Burst {
     None = 2,
 }
 
-pub use flags::StopCommands;
+pub use flags::{Redirects, StopCommands};
 
 // glib::flags keeps no documentation.
 #[allow(missing_docs)]
@@ -269,6 +269,22 @@ mod flags {
         CLOSESTREAM = 0b010,
         #[flags_value(name = "deleteStream", nick = "deletestream")]
         DELETESTREAM = 0b100,
+    }
+
+    /// Which requests of a server to be left are followed.
+    #[glib::flags(name = "GstRsRtmpRedirects")]
+    pub enum Redirects {
+        #[flags_value(name = "Stay", nick = "none")]
+        NONE = 0,
+        #[flags_value(
+            name = "Go on at the same host, or at one that backup-locations names",
+            nick = "follow"
+        )]
+        FOLLOW = 0b001,
+        #[flags_value(name = "... or at any other host", nick = "other-host")]
+        OTHER_HOST = 0b010,
+        #[flags_value(name = "... or without TLS where there was TLS", nick = "downgrade")]
+        DOWNGRADE = 0b100,
     }
 }
 

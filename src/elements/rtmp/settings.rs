@@ -12,8 +12,8 @@ use std::{ops::Deref, path::PathBuf, time::Duration};
 use gio::TlsCertificateFlags;
 
 use super::kinds::{
-    Authmod, Burst, Enhanced, Handshake, Live, Mode, QueuePolicy, Reconnect, RtmpeVersion, Scheme,
-    StopCommands, Takeover, UrlSplit,
+    Authmod, Burst, Enhanced, Handshake, Live, Mode, QueuePolicy, Reconnect, Redirects,
+    RtmpeVersion, Scheme, StopCommands, Takeover, UrlSplit,
 };
 use crate::elements::RecoverPolicy;
 use crate::protocol::rtmp::url::{HttpProxy, Secret};
@@ -108,6 +108,9 @@ pub(super) struct Settings {
     pub(super) reconnect_jitter: u32,
     /// Parted by `|`. May hold secrets.
     pub(super) backup_locations: Option<Secret>,
+    pub(super) redirects: Redirects,
+    /// In a minute; zero for any number of times.
+    pub(super) max_redirects: u32,
 
     // Who.
     pub(super) username: Layered<Option<String>>,
@@ -138,6 +141,8 @@ pub(super) struct Settings {
     // Listening.
     pub(super) url_secret: Option<Secret>,
     pub(super) reject_reason: String,
+    /// Zero for never.
+    pub(super) ping_interval: Duration,
     // ... for a publisher:
     pub(super) keep_listening: bool,
     pub(super) takeover: Takeover,
@@ -183,6 +188,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Bytes a second; zero for no limit.
+    pub(super) fn pacing(&self) -> u64 {
+        u64::from(self.peak_kbps) * 1000 / 8
+    }
+
     pub(super) fn new(role: Role) -> Self {
         Self {
             located: None,
@@ -207,6 +217,9 @@ impl Settings {
             reconnect_max_delay: Duration::from_secs(8),
             reconnect_jitter: 25,
             backup_locations: None,
+            redirects: Redirects::FOLLOW,
+            // A cluster that is updated moves a stream once or twice.
+            max_redirects: 5,
 
             username: Layered::new(None),
             password: Layered::new(None),
@@ -238,6 +251,8 @@ impl Settings {
 
             url_secret: None,
             reject_reason: "You may not have this.".to_owned(),
+            // As nginx-rtmp has it, which every client has met.
+            ping_interval: Duration::from_secs(60),
             keep_listening: false,
             takeover: Takeover::default(),
             takeover_silence: Duration::from_secs(5),

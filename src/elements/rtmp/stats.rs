@@ -9,7 +9,7 @@ use glib::prelude::*;
 
 use super::callers;
 use crate::{
-    net::porter::Caller,
+    net::{porter::Caller, queue::Dropped},
     protocol::{rtmp::session::LinkStats, rtmpt::TunnelStats},
 };
 
@@ -55,6 +55,9 @@ pub(super) struct Stats {
     pub(super) reconnects: u32,
     pub(super) tags: u64,
     pub(super) dropped_tags: u64,
+    pub(super) dropped: Dropped,
+    pub(super) throughput: u64,
+    pub(super) estimated_bitrate: u64,
     pub(super) queue_level_bytes: u64,
     pub(super) queue_level_time: Duration,
     pub(super) media_timestamp: Option<Duration>,
@@ -88,6 +91,7 @@ impl CallerStats {
             .field("stream", &self.caller.stream)
             .field("user", self.caller.user.as_deref())
             .field("encoder", &self.caller.encoder)
+            .field("can-reconnect", self.caller.can_reconnect)
             .field("connected-time", clock_time(Some(time)))
             .field("bytes", self.bytes)
             .field("bitrate", bitrate as u64)
@@ -129,6 +133,12 @@ impl Stats {
             .field("reconnects", self.reconnects)
             .field("tags", self.tags)
             .field("dropped-tags", self.dropped_tags)
+            .field("dropped-disposable", self.dropped.disposable)
+            .field("dropped-inter", self.dropped.inter)
+            .field("dropped-key", self.dropped.key)
+            .field("dropped-sound", self.dropped.sound)
+            .field("throughput", self.throughput)
+            .field("estimated-bitrate", self.estimated_bitrate)
             .field("queue-level-bytes", self.queue_level_bytes)
             .field("queue-level-time", clock_time(Some(self.queue_level_time)))
             .field("media-timestamp", clock_time(self.media_timestamp))
@@ -171,6 +181,10 @@ fn clock_time(span: Option<Duration>) -> Option<gst::ClockTime> {
  * | `reconnects` | uint | connections replaced, of a listener: publishers after the first |
  * | `tags` | uint64 | FLV tags received or sent |
  * | `dropped-tags` | uint64 | tags that a slow network has cost |
+ * | `dropped-disposable`, `dropped-inter`, `dropped-key`, `dropped-sound` | uint64 | of these, as caller: pictures that
+ *   no other needs, others but key frames, key frames, sound |
+ * | `throughput` | uint64 | bits a second that were acknowledged lately, of a live publication |
+ * | `estimated-bitrate` | uint64 | as the property of rtmpsink |
  * | `queue-level-bytes`, `queue-level-time` | uint64 | what waits to be sent |
  * | `media-timestamp` | uint64 | time stamp of the last tag on the stream's own time line |
  * | `requests` | uint64 | of a tunnel through HTTP: requests made, repeated ones too |
@@ -190,6 +204,7 @@ fn clock_time(span: Option<Duration>) -> Option<gst::ClockTime> {
  * | `application`, `stream` | string | what it named, without queries |
  * | `user` | string | who it has proved to be, NULL if nobody asked |
  * | `encoder` | string | what it says it is (`flashVer`) |
+ * | `can-reconnect` | boolean | whether `request-reconnect` reaches it |
  * | `connected-time` | uint64 | since it was let in |
  * | `bytes` | uint64 | received from or sent to it |
  * | `bitrate` | uint64 | the mean since it was let in, bits a second |
@@ -203,6 +218,32 @@ pub(super) fn property() -> glib::ParamSpec {
         .nick("Statistics")
         .blurb(
             "Bytes, tags, drops, queue level, round trip and state of the connection, as a structure",
+        )
+        .read_only()
+        .build()
+}
+
+/**
+ * estimated-bitrate:
+ *
+ * Measured as caller while a live pipeline publishes, by what TCP acknowledges (RTMP's own acknowledgements come too
+ * seldom). While something waits to be sent it is what the network carries; otherwise at least that, and it rises in
+ * small steps to twice of what is sent at most.
+ *
+ * From the first congestion on, until as much goes through as before, a custom upstream event goes to the encoder once
+ * a second at the most, and the same structure as an element message to the application: `rtmp-bitrate` with
+ * `bitrate` (uint64, bits a second that sound and pictures together should have: a fifth less than the estimate as long
+ * as something waits, so that the queue empties), `throughput` (uint64, bits a second acknowledged lately),
+ * `queue-level-time` (GstClockTime) and `congested` (boolean: something has waited for half a second). What was dropped
+ * is told of by a QoS event (overflow) and, where a key frame is needed, a GstForceKeyUnit event.
+ */
+#[allow(unused_doc_comments)]
+pub(super) fn estimated_bitrate() -> glib::ParamSpec {
+    glib::ParamSpecUInt64::builder("estimated-bitrate")
+        .nick("Estimated bitrate")
+        .blurb(
+            "What the network is believed to carry of a live publication, in bits a second (0 = unknown); the \
+             upstream event rtmp-bitrate tells encoders",
         )
         .read_only()
         .build()

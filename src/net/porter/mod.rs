@@ -14,12 +14,14 @@ mod entry;
 mod greeting;
 mod http;
 mod lobby;
+mod mail;
 mod player;
 mod port;
 mod rtmp;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod vigil;
 mod visit;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -27,8 +29,10 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 pub(super) use entry::Pulse;
 use entry::{Entry, Kind, Names};
 pub use http::{Answer, HttpPeer, HttpWanted, List, Listing, Serve};
+pub use mail::{Mail, ReconnectRequest};
 pub use player::{Begin, PlayArrival, Player, kinds};
 use port::Port;
+pub use vigil::{Sign, Vigil};
 #[cfg(test)]
 pub(super) use visit::OpenHouse;
 pub use visit::{Caller, Host};

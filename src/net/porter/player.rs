@@ -2,12 +2,18 @@
 
 //! A connection that plays: what it speaks besides the stream, while a fan-out sends it that.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
 use super::{
     entry::{Entry, Kind},
+    mail::Mail,
+    vigil::{Sign, Vigil},
     visit::{Caller, Visit},
 };
 use crate::{
@@ -54,6 +60,8 @@ pub struct Player {
     paused: bool,
     kinds: u8,
     begin: Option<Begin>,
+    mail: Arc<Mail>,
+    vigil: Option<Vigil>,
     /// It goes on there.
     next: Option<(Arc<Entry>, Caller)>,
 }
@@ -89,6 +97,8 @@ impl Player {
             paused: false,
             kinds: ALL_KINDS,
             begin: None,
+            mail: Arc::default(),
+            vigil: None,
             next: None,
         };
         if let Kind::Play { serve, .. } = &entry.kind {
@@ -104,6 +114,16 @@ impl Player {
     /// What to do whenever it begins to play.
     pub fn on_begin(&mut self, begin: Begin) {
         self.begin = Some(begin);
+    }
+
+    /// Has it asked for a sign of life when it was silent for so long.
+    pub fn watch(&mut self, interval: Duration, now: Instant) {
+        self.vigil = Some(Vigil::new(interval, now));
+    }
+
+    /// Where to leave it a letter.
+    pub fn mail(&self) -> Arc<Mail> {
+        self.mail.clone()
     }
 
     fn play(&mut self, desk: &mut Desk<'_>) {
@@ -205,10 +225,29 @@ impl Protocol for Player {
     }
 
     fn input(&mut self, bytes: &[u8], desk: &mut Desk<'_>) {
+        if let Some(vigil) = &mut self.vigil {
+            vigil.heard(desk.now);
+        }
         if self.session.handle_input(bytes).is_err() || desk.unsaid() > UNSAID {
             return desk.leave(Reason::Failed);
         }
         self.go_on(desk);
+    }
+
+    fn tick(&mut self, desk: &mut Desk<'_>) {
+        if let Some(letter) = self.mail.take() {
+            let (url, text) = (letter.tc_url.as_deref(), letter.description.as_deref());
+            self.session.request_reconnect(url, text);
+            self.say(desk);
+        }
+        match self.vigil.as_mut().map(|vigil| vigil.look(desk.now)) {
+            None | Some(Sign::Alive) => {}
+            Some(Sign::Ask) => {
+                self.session.ping(0);
+                self.say(desk);
+            }
+            Some(Sign::Gone) => desk.leave(Reason::Stalled),
+        }
     }
 
     fn ending(&mut self, desk: &mut Desk<'_>) {
@@ -232,6 +271,8 @@ impl Protocol for Player {
             paused: false,
             kinds: ALL_KINDS,
             begin: None,
+            mail: Arc::default(),
+            vigil: None,
             next: None,
         };
         if let Kind::Play { serve, .. } = &entry.kind {

@@ -18,7 +18,7 @@ use crate::{
         amf::Object,
         auth::{AdobeGate, Verdict},
         names,
-        session::Capabilities,
+        session::{Capabilities, can_reconnect},
     },
 };
 
@@ -37,6 +37,8 @@ pub struct Caller {
     pub user: Option<String>,
     /// `flashVer` of its connect command: the name of the program.
     pub encoder: String,
+    /// It said that it follows a `ReconnectRequest`.
+    pub can_reconnect: bool,
 }
 
 /// What an element says to callers. Runs on the thread that serves all ports, so it must not wait.
@@ -73,6 +75,7 @@ pub(super) struct Visit {
     /// Query included.
     app: String,
     encoder: String,
+    can_reconnect: bool,
     user: Option<String>,
 }
 
@@ -126,6 +129,7 @@ impl Visit {
             address,
             app: app.to_owned(),
             encoder,
+            can_reconnect: can_reconnect(object),
             user,
         })
     }
@@ -209,6 +213,7 @@ impl Visit {
             query: queries.copied().collect::<Vec<_>>().join("&"),
             user: self.user.clone(),
             encoder: self.encoder.clone(),
+            can_reconnect: self.can_reconnect,
         }
     }
 

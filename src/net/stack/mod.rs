@@ -522,16 +522,6 @@ impl Stack {
         }
     }
 
-    /// See [`Stream::give_up_after()`]. Without a connection nothing happens.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn give_up_after(&self, unacknowledged: Duration) -> Result<(), NetError> {
-        self.stream()
-            .map_or(Ok(()), |stream| stream.give_up_after(unacknowledged))
-            .map_err(|error| NetError::from_io(Stage::Stream, error))
-    }
-
     /// See [`Stream::set_pacing_rate()`]. Without a connection nothing happens.
     ///
     /// # Errors

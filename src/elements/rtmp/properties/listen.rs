@@ -4,7 +4,9 @@
 
 use gst::prelude::*;
 
-use super::{Property, from_millis, given, hidden, millis, property, secret, span, switch};
+use super::{
+    Property, from_millis, from_secs, given, hidden, millis, property, secret, secs, span, switch,
+};
 use crate::elements::{
     RecoverPolicy,
     rtmp::{
@@ -61,6 +63,15 @@ fn both(defaults: &Settings) -> Vec<Property> {
             "As listener, let in only whose link is signed with this: \
              rtmp://host/app/stream?expires=SECONDS&token=HMAC-SHA256 of /app/stream:SECONDS",
             |s, v| s.url_secret = hidden(v).flatten(),
+        ),
+        span(
+            "ping-interval",
+            "Ping interval",
+            "As listener, silence of a caller, in seconds, after which it is asked for a sign of life; when none comes \
+             for half as long again, it is dropped (0 = never)",
+            secs(defaults.ping_interval),
+            |s| secs(s.ping_interval).to_value(),
+            |s, v| s.ping_interval = from_secs(v),
         ),
         property(
             glib::ParamSpecString::builder("reject-reason")

@@ -33,7 +33,8 @@ type Property = property::Property<Settings>;
 /// The properties of one kind of element.
 pub(super) struct Table {
     properties: Vec<Property>,
-    /// As GObject wants them: those of `properties` in the same order, then `stats`.
+    /// As GObject wants them: those of `properties` in the same order, then `stats`, and a sink's
+    /// `estimated-bitrate`.
     specs: Vec<glib::ParamSpec>,
 }
 
@@ -61,6 +62,9 @@ impl Table {
         }
         let mut specs: Vec<_> = properties.iter().map(|p| p.spec.clone()).collect();
         specs.push(stats::property());
+        if role == Role::Sink {
+            specs.push(stats::estimated_bitrate());
+        }
         Self { properties, specs }
     }
 
@@ -69,7 +73,8 @@ impl Table {
         &self.specs
     }
 
-    /// Reads the setting behind property `id`, counted from 1 as GObject does. `None` for `stats`.
+    /// Reads the setting behind property `id`, counted from 1 as GObject does. `None` for those
+    /// that are no setting.
     pub(super) fn get(&self, settings: &Settings, id: usize) -> Option<glib::Value> {
         property::get(&self.properties, settings, id)
     }

@@ -36,7 +36,8 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
         property(
             glib::ParamSpecUInt::builder("peak-kbps")
                 .nick("Peak rate")
-                .blurb("Let the kernel pace what is sent to this rate, in kbit/s (0 = as fast as it goes)")
+                .blurb("Let the kernel pace what is sent to this rate, in kbit/s (0 = as fast as it goes); a \
+                        change counts at once")
                 // What SO_MAX_PACING_RATE can hold in bytes per second.
                 .maximum(u32::MAX / 250)
                 .default_value(defaults.peak_kbps)
@@ -55,6 +56,16 @@ pub(super) fn properties(defaults: &Settings) -> Vec<Property> {
             |s| s.stop_commands.to_value(),
             |s, v| s.stop_commands = given(v),
         ),
+        /**
+         * queue-policy:
+         *
+         * A live pipeline cannot wait, so what the network does not take is left out, whole frames at a time: when
+         * the queue (`queue-time`, `queue-bytes`) is half full, pictures that no other picture needs (B pictures
+         * that H.264 or the FLV head marks so); when it is three quarters full, the rest of groups of pictures that
+         * newer ones follow; when it is full, everything up to the next key frame, which upstream is asked for. Sound
+         * goes last, and only what is older than the queue may be. `rtmp-dropped` messages and `stats` tell of it. While
+         * there is no connection only a full queue drops. See `estimated-bitrate` for what an encoder can do.
+         */
         property(
             glib::ParamSpecEnum::builder_with_default("queue-policy", defaults.queue_policy)
                 .nick("Queue policy")

@@ -28,8 +28,9 @@ use crate::{
     net::{
         connection::ConnectionError,
         interrupt::Interrupt,
-        publisher::{Overflow, Publisher, PublisherConfig, PushError},
+        publisher::{Overflow, Publisher, PublisherConfig, PushError, Pushed},
         queue::{Loss, QueueLimits},
+        throughput::Advice,
     },
     protocol::{
         flv::{FlvError, Needs, Tag},
@@ -138,16 +139,13 @@ impl RtmpSink {
         let settings = self.with_settings(|settings| settings.clone());
         let swf = settings.swf(Role::Sink, &self.interrupt)?;
         let obj = self.obj();
+        let element = obj.upcast_ref();
         let needs = needs.or_else(|| codecs::ask(obj.sink_pad()));
-        let place = |settings: &Settings| -> Result<_, Failure> {
-            let target = settings.target(obj.upcast_ref())?;
-            Ok((
-                target,
-                settings.client_config(Role::Sink, swf, needs.as_ref())?,
-            ))
-        };
         let places = settings.places()?;
-        let places: Vec<_> = places.iter().map(place).collect::<Result<_, _>>()?;
+        let places = places
+            .iter()
+            .map(|settings| settings.place(Role::Sink, element, swf, needs.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
         gst::info!(CAT, imp = self, "Connecting to {}", settings.location());
         let publisher = PublisherConfig {
             queue: QueueLimits {
@@ -157,11 +155,12 @@ impl RtmpSink {
                 },
                 time: settings.queue_time,
             },
-            pacing: u64::from(settings.peak_kbps) * 1000 / 8,
+            pacing: settings.pacing(),
             stall_timeout: settings.stall_timeout,
             reconnect: settings.reconnect_policy(),
             demand: settings.enhanced.into(),
             needs: needs.unwrap_or_default(),
+            redirects: settings.redirect_rules(element)?,
         };
         let (notices, element) = (self.notices.clone(), self.obj().downgrade());
         self.notices.begin(self.obj().upcast_ref());
@@ -221,11 +220,20 @@ impl RtmpSink {
         overflow: Overflow,
     ) -> Result<(), gst::FlowError> {
         let timestamp = tag.timestamp();
-        let loss = self.through_pauses(|| publisher.push(tag.clone(), overflow))?;
+        let Pushed { loss, advice } =
+            self.through_pauses(|| publisher.push(tag.clone(), overflow))?;
         *lock(&self.media_timestamp) = Some(timestamp);
+        if let Some(advice) = advice {
+            self.advise(publisher, advice);
+        }
         match loss {
             None => {}
             Some(Loss::Cut(dropped)) => {
+                self.report_dropped(publisher, dropped);
+                self.ask_for_less();
+                self.ask_for_key_frame();
+            }
+            Some(Loss::Thinned(dropped)) => {
                 self.report_dropped(publisher, dropped);
                 self.ask_for_less();
             }
@@ -275,16 +283,33 @@ impl RtmpSink {
             CAT,
             imp = self,
             "The network is too slow: {dropped} tags dropped, {} in all",
-            stats.dropped
+            stats.dropped.sum()
         );
         let structure = gst::Structure::builder("rtmp-dropped")
             .field("tags", dropped)
-            .field("total", stats.dropped)
+            .field("total", stats.dropped.sum())
             .build();
         let _ = obj.post_message(gst::message::Element::builder(structure).src(&*obj).build());
     }
 
-    /// The network is slower than the encoder: asks it for less, and for a key frame to go on from.
+    /// Tells upstream and the application what the network carries; see the property
+    /// `estimated-bitrate`.
+    fn advise(&self, publisher: &Publisher, advice: Advice) {
+        let obj = self.obj();
+        let queue = gst::ClockTime::try_from(publisher.stats().queued_time).ok();
+        let structure = gst::Structure::builder("rtmp-bitrate")
+            .field("bitrate", advice.bitrate)
+            .field("throughput", advice.throughput)
+            .field("queue-level-time", queue)
+            .field("congested", advice.congested)
+            .build();
+        gst::debug!(CAT, imp = self, "{structure}");
+        let event = gst::event::CustomUpstream::new(structure.clone());
+        obj.sink_pad().push_event(event);
+        let _ = obj.post_message(gst::message::Element::builder(structure).src(&*obj).build());
+    }
+
+    /// The network is slower than the encoder: asks it for less.
     fn ask_for_less(&self) {
         let obj = self.obj();
         let pad = obj.sink_pad();
@@ -294,13 +319,18 @@ impl RtmpSink {
             .timestamp(running_time)
             .build();
         pad.push_event(qos);
+    }
+
+    /// A group of pictures was cut, or is to be: asks for a key frame to go on from.
+    pub(super) fn ask_for_key_frame(&self) {
         // What gst_video_event_new_upstream_force_key_unit() makes, without its library.
         let key_unit = gst::Structure::builder("GstForceKeyUnit")
             .field("running-time", None::<gst::ClockTime>)
             .field("all-headers", false)
             .field("count", 0u32)
             .build();
-        pad.push_event(gst::event::CustomUpstream::new(key_unit));
+        let event = gst::event::CustomUpstream::new(key_unit);
+        self.obj().sink_pad().push_event(event);
     }
 
     pub(super) fn flv_failed(&self, error: &FlvError) -> gst::FlowError {
@@ -366,7 +396,10 @@ impl RtmpSink {
             stats.reconnects = figures.reconnects;
             stats.tunnel = figures.tunnel;
             stats.tags = figures.sent;
-            stats.dropped_tags = figures.dropped;
+            stats.dropped_tags = figures.dropped.sum();
+            stats.dropped = figures.dropped;
+            stats.throughput = figures.throughput;
+            stats.estimated_bitrate = figures.estimate.unwrap_or(0);
             stats.queue_level_bytes = figures.queued_bytes as u64;
             stats.queue_level_time = figures.queued_time;
         }
@@ -390,13 +423,26 @@ impl ObjectImpl for RtmpSink {
     }
 
     fn signals() -> &'static [Signal] {
-        static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(signals::all);
+        static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
+            signals::all(*CAT, |element, request, id| {
+                let sink = element.downcast_ref::<super::RtmpSink>();
+                let station = sink.and_then(|sink| sink.imp().station());
+                station.map_or(0, |station| station.request_reconnect(&request, id))
+            })
+        });
         &SIGNALS
     }
 
-    fn property(&self, id: usize, _pspec: &glib::ParamSpec) -> glib::Value {
-        self.with_settings(|settings| Table::of(Role::Sink).get(settings, id))
-            .unwrap_or_else(|| self.stats().to_value())
+    fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let setting = self.with_settings(|settings| Table::of(Role::Sink).get(settings, id));
+        setting.unwrap_or_else(|| match pspec.name() {
+            "estimated-bitrate" => {
+                let publisher = lock(&self.publisher).clone();
+                let estimate = publisher.and_then(|publisher| publisher.stats().estimate);
+                estimate.unwrap_or(0).to_value()
+            }
+            _ => self.stats().to_value(),
+        })
     }
 
     fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -406,6 +452,11 @@ impl ObjectImpl for RtmpSink {
                 let _ = self.set_location(location::of(value));
             }
             _ => self.with_settings(|settings| Table::of(Role::Sink).set(settings, id, value)),
+        }
+        if pspec.name() == "peak-kbps"
+            && let Some(publisher) = lock(&self.publisher).clone()
+        {
+            publisher.pace(self.with_settings(|settings| settings.pacing()));
         }
     }
 }

@@ -110,15 +110,29 @@ impl Notices {
                 gst::warning!(CAT, obj = element, "{status:?}");
             }
             Notice::Status(status) => gst::debug!(CAT, obj = element, "{status:?}"),
-            Notice::ReconnectRequest {
+            Notice::Asked {
                 tc_url,
                 description,
+                answer,
             } => {
-                gst::warning!(
-                    CAT,
-                    obj = element,
-                    "The server asks to be left for {tc_url:?} and is not: {description}"
-                );
+                gst::info!(CAT, obj = element, "Asked to go to {tc_url:?}: {answer:?}");
+                let element = element.upcast_ref();
+                match answer {
+                    Ok(url) => attempts::moving(element, &url, &description),
+                    Err(why) => {
+                        let why = why.to_string();
+                        attempts::staying(element, tc_url.as_deref(), &description, &why);
+                    }
+                }
+            }
+            Notice::NeedsKeyFrame => element.imp().ask_for_key_frame(),
+            Notice::Moved(url) => {
+                gst::info!(CAT, obj = element, "Goes on at {url}");
+                attempts::moved(element.upcast_ref(), &url);
+            }
+            Notice::Stayed(url, error) => {
+                let why = error.to_string();
+                attempts::staying(element.upcast_ref(), Some(&url), "", &why);
             }
             Notice::Retry(retry, error) => {
                 gst::warning!(CAT, obj = element, "{retry:?} after: {error}");

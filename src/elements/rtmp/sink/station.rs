@@ -22,7 +22,7 @@ use crate::{
     elements::rtmp::{callers, kinds::Burst, settings::Settings, stats::CallerStats},
     net::{
         fanout::{self, Desk, Fanout, NewClient, Reason, Report, Start},
-        porter::{Caller, Host, PlayArrival},
+        porter::{Caller, Host, Mail, PlayArrival, ReconnectRequest},
     },
     protocol::flv::Tag,
 };
@@ -46,12 +46,18 @@ pub(super) struct Station {
 #[derive(Debug, Default)]
 struct People {
     /// In boxes: there are thousands, and a map has room for twice as many.
-    here: HashMap<u64, Box<Caller>>,
+    here: HashMap<u64, Box<Player>>,
     next: u64,
     /// Of those who have gone.
     bytes: u64,
     dropped: u64,
     interrupted: bool,
+}
+
+#[derive(Debug)]
+struct Player {
+    caller: Caller,
+    mail: Arc<Mail>,
 }
 
 /// All players together.
@@ -145,10 +151,15 @@ impl Station {
                 station.begin(desk);
             }
         }));
+        player.watch(self.settings.ping_interval, Instant::now());
         let mut people = self.people();
         people.next += 1;
         let id = people.next;
-        people.here.insert(id, Box::new(caller.clone()));
+        let here = Player {
+            caller: caller.clone(),
+            mail: player.mail(),
+        };
+        people.here.insert(id, Box::new(here));
         drop(people);
         gst::info!(CAT, "Player {id} is let in: {caller:?}");
         if let Some(element) = self.element.upgrade() {
@@ -185,12 +196,14 @@ impl Station {
 
     fn departed(&self, report: Report) {
         let mut people = self.people();
-        let caller = people.here.remove(&report.id);
+        let player = people.here.remove(&report.id);
         people.bytes += report.bytes;
         people.dropped += report.dropped;
         drop(people);
         self.changed.notify_all();
-        let (Some(caller), Some(element)) = (caller, self.element.upgrade()) else {
+        let (Some(caller), Some(element)) =
+            (player.map(|player| player.caller), self.element.upgrade())
+        else {
             return;
         };
         let (id, reason) = (report.id, name(report.reason));
@@ -223,6 +236,16 @@ impl Station {
         let people = self.people();
         let anybody = |people: &mut People| !people.here.is_empty() && !people.interrupted;
         let _ = self.changed.wait_timeout_while(people, FAREWELL, anybody);
+    }
+
+    /// Asks those who understand it to go, all or one by its number; returns how many that are.
+    pub(super) fn request_reconnect(&self, request: &ReconnectRequest, id: u64) -> u32 {
+        let people = self.people();
+        let all = people.here.iter();
+        let asked = all
+            .filter(|(known, player)| (id == 0 || **known == id) && player.caller.can_reconnect)
+            .map(|(_, player)| player.mail.put(request.clone()));
+        asked.count().try_into().unwrap_or(u32::MAX)
     }
 
     /// Another stream follows, whose headers are not those of this one.
@@ -261,7 +284,7 @@ impl Station {
                 .filter_map(|figures| {
                     Some(CallerStats {
                         id: figures.id,
-                        caller: Caller::clone(people.here.get(&figures.id)?),
+                        caller: people.here.get(&figures.id)?.caller.clone(),
                         role: "player",
                         since: figures.since,
                         bytes: figures.bytes,
@@ -285,7 +308,8 @@ impl Station {
         let all = people.here.len();
         let from_there = || {
             let ip = caller.address.map(|address| address.ip());
-            let same = |other: &&Box<Caller>| other.address.map(|address| address.ip()) == ip;
+            let same =
+                |other: &&Box<Player>| other.caller.address.map(|address| address.ip()) == ip;
             people.here.values().filter(same).count()
         };
         let reached = |limit: u32, count: usize| limit > 0 && count >= limit as usize;

@@ -27,7 +27,10 @@ use crate::{
         signals,
         stats::State,
     },
-    net::interrupt::Interrupt,
+    net::{
+        interrupt::Interrupt,
+        porter::{Mail, ReconnectRequest},
+    },
 };
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -45,6 +48,8 @@ pub struct RtmpSrc {
     stream: Mutex<Option<Box<Stream>>>,
     interrupt: Arc<Interrupt>,
     board: Arc<Board>,
+    /// To the publisher that there is.
+    mail: Arc<Mail>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -66,6 +71,22 @@ impl RtmpSrc {
             }
             Mode::Listener => settings.check_listener(),
         }
+    }
+
+    /// Asks the publisher to go, if it understands that, and is the one of this number where that is not 0.
+    fn request_reconnect(&self, request: ReconnectRequest, id: u64) -> u32 {
+        let asked = {
+            let notes = self.board.notes();
+            let publisher = notes.stats.callers.first();
+            publisher.is_some_and(|publisher| {
+                (id == 0 || publisher.id == id) && publisher.caller.can_reconnect
+            })
+        };
+        if asked {
+            self.mail.put(request);
+            self.interrupt.nudge();
+        }
+        asked.into()
     }
 
     pub(super) fn set_default_scheme(&self, scheme: Scheme) {
@@ -91,6 +112,7 @@ impl ObjectSubclass for RtmpSrc {
             stream: Mutex::default(),
             interrupt: Arc::default(),
             board: Arc::default(),
+            mail: Arc::default(),
         }
     }
 }
@@ -101,7 +123,12 @@ impl ObjectImpl for RtmpSrc {
     }
 
     fn signals() -> &'static [Signal] {
-        static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(signals::all);
+        static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
+            signals::all(*CAT, |element, request, id| {
+                let source = element.downcast_ref::<super::RtmpSrc>();
+                source.map_or(0, |source| source.imp().request_reconnect(request, id))
+            })
+        });
         &SIGNALS
     }
 
@@ -186,7 +213,9 @@ impl BaseSrcImpl for RtmpSrc {
         };
         let live = self.obj().is_live();
         let (interrupt, board) = (self.interrupt.clone(), self.board.clone());
-        *lock(&self.stream) = Some(Box::new(Stream::new(settings, interrupt, board, live)));
+        let mail = self.mail.clone();
+        let stream = Stream::new(settings, interrupt, board, mail, live);
+        *lock(&self.stream) = Some(Box::new(stream));
         Ok(())
     }
 

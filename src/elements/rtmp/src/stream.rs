@@ -34,9 +34,10 @@ use crate::{
         NetError,
         connection::ConnectionError,
         interrupt::Interrupt,
-        porter::Caller,
+        porter::{Caller, Mail},
         receiver::{ReceiveError, Received, Receiver},
         reconnect::{Cause, Reconnect},
+        redirect::{self, Redirects, Refused},
     },
     protocol::{
         flv::{Tag, TagKind},
@@ -83,6 +84,7 @@ pub(super) struct Stream {
     settings: Settings,
     interrupt: Arc<Interrupt>,
     board: Arc<Board>,
+    mail: Arc<Mail>,
     receiver: Option<Receiver>,
     /// Media may come.
     running: bool,
@@ -114,7 +116,14 @@ pub(super) struct Stream {
     reconnect: Reconnect,
     /// When to connect again, and which attempt that is.
     retry: Option<(Instant, u32)>,
-    /// Connections tried so far, which says whose turn it is.
+    redirects: Redirects,
+    /// Where the connection leads.
+    present: Option<redirect::Place>,
+    /// Where it is to lead next.
+    next_place: Option<redirect::Place>,
+    /// Where a server sent us, to be tried before all others.
+    redirect: Option<redirect::Place>,
+    /// Connections tried since then, which says whose turn it is.
     tried: usize,
     /// What was lost was closed in good order, only without an end of the stream.
     clean: bool,
@@ -125,6 +134,7 @@ impl Stream {
         settings: Settings,
         interrupt: Arc<Interrupt>,
         board: Arc<Board>,
+        mail: Arc<Mail>,
         live: bool,
     ) -> Self {
         let latency = settings.latency.try_into().unwrap_or_default();
@@ -133,6 +143,7 @@ impl Stream {
             settings,
             interrupt,
             board,
+            mail,
             receiver: None,
             running: false,
             over: false,
@@ -152,6 +163,10 @@ impl Stream {
             round_trip_due: None,
             reconnect: Reconnect::new(policy),
             retry: None,
+            redirects: Redirects::default(),
+            present: None,
+            next_place: None,
+            redirect: None,
             tried: 0,
             clean: false,
         }
@@ -314,20 +329,90 @@ impl Stream {
                 return Err(Halt::Interrupted);
             }
         }
-        let places = self.settings.places()?;
-        let turn = self.tried % places.len();
+        let place = self.whose_turn(element)?;
+        self.present = Some(place.clone());
+        Receiver::call(place, self.interrupt.clone()).map_err(no_receiver)
+    }
+
+    /// Whose turn it is.
+    fn whose_turn(&mut self, element: &RtmpSrc) -> Result<redirect::Place, Halt> {
+        let mut places = self.settings.places()?;
+        if self.tried == 0 && self.redirect.is_none() {
+            self.redirects = Redirects::new(self.settings.redirect_rules(element.upcast_ref())?);
+        }
+        let redirects = usize::from(self.redirect.is_some());
+        let turn = self.tried % (redirects + places.len());
         self.tried += 1;
-        let settings = &places[turn];
-        let location = settings.location();
+        let redirect = self.redirect.clone().filter(|_| turn == 0);
+        let settings = places.swap_remove(turn.saturating_sub(redirects));
+        let (location, host) = match &redirect {
+            Some(place) => (place.config.tc_url.clone(), place.target.host.clone()),
+            None => (settings.location(), (*settings.host).clone()),
+        };
         gst::info!(CAT, obj = element, "Connecting to {location}");
-        let text = format!("Connecting to {}", *settings.host);
+        let text = format!("Connecting to {host}");
         self.progress.begin(element.upcast_ref(), &text);
         self.board.notes().stats.state = State::Connecting;
-        let swf = settings.swf(Role::Source, &self.interrupt)?;
-        let target = settings.target(element.upcast_ref())?;
-        let codecs = codecs::ask(element.src_pad());
-        let config = settings.client_config(Role::Source, swf, codecs.as_ref())?;
-        Receiver::call(target, config, self.interrupt.clone()).map_err(no_receiver)
+        match redirect {
+            Some(place) => Ok(place),
+            None => {
+                let swf = settings.swf(Role::Source, &self.interrupt)?;
+                let codecs = codecs::ask(element.src_pad());
+                let role = Role::Source;
+                Ok(settings.place(role, element.upcast_ref(), swf, codecs.as_ref())?)
+            }
+        }
+    }
+
+    /// The server asks to be left.
+    fn asked_to_go(&mut self, element: &RtmpSrc, tc_url: Option<&str>, description: &str) {
+        let recorded = self.board.notes().recorded;
+        let (Some(present), Some(receiver)) = (&self.present, &mut self.receiver) else {
+            return;
+        };
+        let answer = match recorded {
+            true => Err("a recording is played from where it began".to_owned()),
+            false => match self.redirects.follow(present, tc_url, Instant::now()) {
+                Err(Refused::Again) => return,
+                answer => answer.map_err(|why| why.to_string()),
+            },
+        };
+        gst::info!(CAT, obj = element, "Asked to go to {tc_url:?}");
+        let element = element.upcast_ref();
+        match answer {
+            Ok(place) => {
+                attempts::moving(element, &place.config.tc_url, description);
+                // One that is on the way there already is left to come.
+                let url = |place: &redirect::Place| place.config.tc_url.clone();
+                if self.next_place.as_ref().map(url) != Some(url(&place)) {
+                    receiver.move_to(place.clone());
+                    self.next_place = Some(place);
+                }
+            }
+            Err(why) => attempts::staying(element, tc_url, description, &why),
+        }
+    }
+
+    /// Another server has taken over.
+    fn moved(&mut self, element: &RtmpSrc, shift: Option<u32>) {
+        let Some(place) = self.next_place.take() else {
+            return;
+        };
+        gst::info!(
+            CAT,
+            obj = element,
+            "Goes on at {}, {shift:?}",
+            place.config.tc_url
+        );
+        self.release(element);
+        match shift {
+            Some(shift) => self.shift = self.shift.wrapping_add(shift),
+            None => self.follows = self.began,
+        }
+        attempts::moved(element.upcast_ref(), &place.config.tc_url);
+        self.reconnect.running(Instant::now());
+        self.board.notes().stats.reconnects = self.reconnect.replaced();
+        (self.present, self.redirect, self.tried) = (Some(place.clone()), Some(place), 0);
     }
 
     fn listen(&mut self, element: &RtmpSrc) -> Result<Receiver, Halt> {
@@ -340,7 +425,15 @@ impl Stream {
             .wanted(Role::Source, codecs.as_ref(), host, &self.interrupt)?;
         let takeover = self.settings.takeover();
         let interrupt = self.interrupt.clone();
-        let receiver = Receiver::listen(wanted, takeover, interrupt).map_err(no_receiver)?;
+        let mail = self.mail.clone();
+        let receiver = Receiver::listen(
+            wanted,
+            takeover,
+            interrupt,
+            mail,
+            self.settings.ping_interval,
+        )
+        .map_err(no_receiver)?;
         if let Some(address) = receiver.local_addr() {
             gst::info!(CAT, obj = element, "Listening on {address}");
             let text = format!("Waiting for a publisher on {address}");
@@ -379,11 +472,14 @@ impl Stream {
             Received::ReconnectRequest {
                 tc_url,
                 description,
-            } => gst::warning!(
-                CAT,
-                obj = element,
-                "The server asks to be left for {tc_url:?} and is not: {description}"
-            ),
+            } => self.asked_to_go(element, tc_url.as_deref(), &description),
+            Received::Moved(shift) => self.moved(element, shift),
+            Received::Stayed(error) => {
+                let place = self.next_place.take();
+                let url = place.map(|place| place.config.tc_url);
+                let why = error.to_string();
+                attempts::staying(element.upcast_ref(), url.as_deref(), "", &why);
+            }
             Received::Idle if !self.held.is_empty() => self.release(element),
             Received::Idle => {
                 let idle = self.settings.idle_timeout;
@@ -559,7 +655,7 @@ impl Stream {
         }
         self.release(element);
         self.close();
-        self.running = false;
+        (self.running, self.next_place) = (false, None);
         self.retry = Some((now + retry.after, retry.attempt));
         self.board.notes().stats.state = State::Connecting;
         attempts::waiting(element.upcast_ref(), &retry, &sentence(error));

@@ -74,6 +74,7 @@ impl Client {
         if let Some(stream) = stack.stream() {
             // Without it a slow client is further behind, and that is all.
             let _ = stream.set_unsent(config.unsent);
+            let _ = stream.set_patience(config.stall);
         }
         line.begin(window, config, client.start);
         Ok(Self {

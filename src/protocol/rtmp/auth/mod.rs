@@ -128,6 +128,12 @@ impl Authenticator {
         }
     }
 
+    /// The same for another application, from the beginning.
+    #[must_use]
+    pub fn for_application(&self, app: &str) -> Self {
+        Self::new(&self.user, &self.password, self.auth_mod, app)
+    }
+
     /// The query for the first `connect`, which saves the first rejection when the dialogue is
     /// known beforehand.
     pub fn first_query(&mut self) -> Option<String> {

@@ -19,6 +19,7 @@ const CAN_ENCODE: u8 = 2;
 const CAN_FORWARD: u8 = 4;
 
 /// `CapsExMask`.
+const RECONNECT: u8 = 1;
 const MULTITRACK: u8 = 2;
 const MOD_EX: u8 = 4;
 const NANO_OFFSET: u8 = 8;
@@ -125,6 +126,15 @@ impl Capabilities {
         };
         all.extended = Some(tracks | times).filter(|_| !needs.is_empty());
         all
+    }
+
+    /// Says as well, where anything is said, whether a `ReconnectRequest` is followed.
+    #[must_use]
+    pub fn with_reconnect(mut self, follows: bool) -> Self {
+        if follows && !self.is_silent() {
+            *self.extended.get_or_insert(0) |= RECONNECT;
+        }
+        self
     }
 
     /// Whether nothing was said.
@@ -263,6 +273,12 @@ impl Capabilities {
             None => {}
         }
     }
+}
+
+/// Whether the object of a connect command says that its client follows a `ReconnectRequest`.
+pub fn can_reconnect(object: &Object) -> bool {
+    let extended = Capabilities::parse(object).extended;
+    extended.is_some_and(|extended| extended & RECONNECT != 0)
 }
 
 impl Codecs {

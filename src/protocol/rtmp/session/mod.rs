@@ -17,10 +17,10 @@ mod status;
 
 pub use client::{ClientEvent, ClientSession, Stage};
 pub use config::{ClientConfig, PlayRange, Role, StopCommands};
-pub use enhanced::{Capabilities, Demand, Lack};
+pub use enhanced::{Capabilities, Demand, Lack, can_reconnect};
 pub use link::LinkStats;
 pub use server::{ServerConfig, ServerEvent, ServerSession};
-pub use status::{EndReason, Refusal, Status};
+pub use status::{EndReason, Quoted, Refusal, Status};
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +68,9 @@ pub enum SessionError {
     /// The peer does not take what is to be sent.
     #[error(transparent)]
     Lacks(#[from] Lack),
+    /// The peer said nothing, and did not answer when it was asked for a sign of life.
+    #[error("the other side has been silent for too long and does not answer a ping")]
+    Silent,
     /// Commands came in an order that makes no sense.
     #[error("the command {0} is out of order")]
     OutOfOrder(&'static str),

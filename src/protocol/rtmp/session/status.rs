@@ -109,7 +109,8 @@ impl fmt::Display for Status {
 }
 
 /// A peer's words on one line of bounded length: they go into logs and error messages.
-struct Quoted<'a>(&'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

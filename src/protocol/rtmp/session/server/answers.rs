@@ -139,6 +139,30 @@ impl ServerSession {
             .send_command(0, &Command::new("onStatus", 0.0, vec![info.into()]));
     }
 
+    /// Asks for a sign of life (RTMP 1.0, section 7.1.7); `time` comes back in the answer.
+    pub fn ping(&mut self, time: u32) {
+        self.link.send_user_control(&UserControl::PingRequest(time));
+    }
+
+    /// Asks the client to go on over another connection: to the server at `tc_url`, absolute or relative
+    /// to the `tcUrl` it named, or to this one where there is none (Enhanced RTMP v2, "Reconnect
+    /// Request"). Whether it understands is in its connect command: [`can_reconnect`].
+    ///
+    /// [`can_reconnect`]: crate::protocol::rtmp::session::can_reconnect
+    pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: Option<&str>) {
+        let mut info = Object::default();
+        if let Some(tc_url) = tc_url {
+            info.push("tcUrl", tc_url);
+        }
+        info.push("code", "NetConnection.Connect.ReconnectRequest");
+        if let Some(description) = description {
+            info.push("description", description);
+        }
+        info.push("level", "status");
+        self.link
+            .send_command(0, &Command::new("onStatus", 0.0, vec![info.into()]));
+    }
+
     /// Changes the size of the chunks that follow.
     pub fn set_chunk_size(&mut self, size: u32) {
         self.link.change_chunk_size(size);

@@ -3,8 +3,6 @@
 //! Connections that are lost, and found again: servers that die and come back, that still hold our old
 //! self, that never come back, and others that stand in for them.
 
-mod support;
-
 use std::{
     io,
     sync::{
@@ -16,43 +14,18 @@ use std::{
 };
 
 use gst::prelude::*;
-use support::{
-    flv_builder::FlvBuilder,
-    flvdump::{self, Expect, Kind, Packet},
-    pipeline::{AT_ONCE, Pipeline},
-    process::{free_port, wait_until},
-    rtmp_peer::{Message, Peer, Server},
-    taker::packets,
+
+use crate::{
+    film::{QUICK, film, publishing},
+    support::{
+        flv_builder::FlvBuilder,
+        flvdump::{self, Expect, Kind, Packet},
+        pipeline::{AT_ONCE, Pipeline},
+        process::{free_port, wait_until},
+        rtmp_peer::{Message, Peer, Server},
+        taker::packets,
+    },
 };
-
-/// Quick to come back, and always in the same time.
-const QUICK: &str = "reconnect-delay=100 reconnect-max-delay=200 reconnect-jitter=0";
-
-/// Some seconds of pictures and sound, a key frame each second.
-fn film(seconds: u32) -> FlvBuilder {
-    let mut film = FlvBuilder::new().metadata(640.0).headers();
-    for second in 0..seconds {
-        film = film.second(second * 1000);
-    }
-    film
-}
-
-/// A pipeline that publishes a film in real time.
-fn publishing(film: &FlvBuilder, location: &str, options: &str) -> Pipeline {
-    let pipeline = Pipeline::launch(&format!(
-        "appsrc name=in ! rtmpsink name=sink location={location} {QUICK} {options}"
-    ));
-    pipeline.play();
-    let source = pipeline.element("in");
-    // The base class gives the first buffer a time, which would have all of it sent at once.
-    let (header, tags) = film.bytes().split_at(13);
-    for bytes in [header, tags] {
-        let buffer = gst::Buffer::from_slice(bytes.to_vec());
-        let _ = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
-    }
-    let _ = source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]);
-    pipeline
-}
 
 /// Takes a publication until so much media has come, or its end, and returns what came.
 fn take(peer: &mut Peer, media: usize) -> io::Result<Vec<Message>> {
