@@ -685,8 +685,9 @@ impl State {
             pacing => drop(connection.stack().set_pacing_rate(pacing)),
         }
         if let Some(stream) = connection.stack().stream() {
-            // A server that vanishes while little is sent would not be missed for long otherwise.
-            drop(stream.set_patience(self.patience));
+            // A server that vanishes while little is sent would not be missed for long otherwise. Where
+            // something waits, our own watch is the first to say so.
+            drop(stream.set_patience(self.patience * 2));
             if self.live {
                 drop(stream.set_unsent(AHEAD_LIVE as u32));
             }

@@ -74,7 +74,8 @@ impl Client {
         if let Some(stream) = stack.stream() {
             // Without it a slow client is further behind, and that is all.
             let _ = stream.set_unsent(config.unsent);
-            let _ = stream.set_patience(config.stall);
+            // Our own watch is the first to say so.
+            let _ = stream.set_patience(config.stall * 2);
         }
         line.begin(window, config, client.start);
         Ok(Self {
