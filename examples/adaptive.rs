@@ -102,7 +102,6 @@ fn follow(encoder: &gst::Element, most: u32) {
             println!("{advice} -> {kbps} kbit/s for the pictures");
             encoder.set_property("bitrate", kbps);
         }
-        // x264enc knows nothing of it.
-        gst::PadProbeReturn::Drop
+        gst::PadProbeReturn::Ok
     });
 }

@@ -111,6 +111,12 @@ pub enum NetError {
         /// One sentence that names the reason.
         reason: String,
     },
+    /// The proxy could not, which may pass: the server behind it restarts.
+    #[error("{reason}")]
+    ProxyFailed {
+        /// One sentence that names the reason.
+        reason: String,
+    },
     /// The tunnel through HTTP cannot be opened, or broke.
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
@@ -149,9 +155,9 @@ impl NetError {
             Self::Settings { .. } | Self::Interrupted => None,
             Self::Resolve { .. } => Some(Stage::Resolve),
             Self::Refused { .. } | Self::Unreachable { .. } => Some(Stage::Connect),
-            Self::Proxy { .. } | Self::Tunnel(TunnelError::ProxyAuthentication) => {
-                Some(Stage::Proxy)
-            }
+            Self::Proxy { .. }
+            | Self::ProxyFailed { .. }
+            | Self::Tunnel(TunnelError::ProxyAuthentication) => Some(Stage::Proxy),
             Self::Tunnel(_) => Some(Stage::Tunnel),
             Self::Rtmpe(_) => Some(Stage::Rtmpe),
             Self::Http { .. } => Some(Stage::Stream),
@@ -188,6 +194,12 @@ impl NetError {
 
     pub(super) fn proxy(reason: impl Into<String>) -> Self {
         Self::Proxy {
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn proxy_failed(reason: impl Into<String>) -> Self {
+        Self::ProxyFailed {
             reason: reason.into(),
         }
     }

@@ -116,7 +116,9 @@ impl Cause {
         match error {
             NetError::Resolve { .. } => Self::Resolve,
             NetError::Refused { .. } => Self::Refused,
-            NetError::Unreachable { .. } | NetError::Timeout { .. } => Self::Unreachable,
+            NetError::Unreachable { .. }
+            | NetError::Timeout { .. }
+            | NetError::ProxyFailed { .. } => Self::Unreachable,
             NetError::Tls { flags, .. } if flags.is_empty() => Self::Tls,
             NetError::Closed { .. } | NetError::Io { .. } => Self::Lost,
             NetError::Tunnel(error) => match error {
@@ -255,6 +257,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::tls::ValidationFlags;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -377,6 +380,57 @@ mod tests {
                     truncated: true,
                 },
                 Cause::Lost,
+            ),
+            (
+                ConnectionError::Net(NetError::Resolve {
+                    host: String::new(),
+                    reason: String::new(),
+                }),
+                Cause::Resolve,
+            ),
+            (
+                ConnectionError::Net(NetError::Refused {
+                    address: String::new(),
+                }),
+                Cause::Refused,
+            ),
+            (
+                ConnectionError::Net(NetError::Timeout {
+                    stage: crate::net::Stage::Connect,
+                    after: SECOND,
+                }),
+                Cause::Unreachable,
+            ),
+            // The server restarts behind a proxy that does not.
+            (
+                ConnectionError::Net(NetError::proxy_failed("status 502")),
+                Cause::Unreachable,
+            ),
+            (
+                ConnectionError::Net(NetError::proxy("status 407")),
+                Cause::Permanent,
+            ),
+            (ConnectionError::Net(NetError::tls("broke")), Cause::Tls),
+            (
+                ConnectionError::Net(NetError::Tls {
+                    reason: String::new(),
+                    flags: ValidationFlags::EXPIRED,
+                }),
+                Cause::Permanent,
+            ),
+            (
+                ConnectionError::Session {
+                    stage: Stage::Connect,
+                    error: SessionError::Timeout(Stage::Connect),
+                },
+                Cause::Stalled,
+            ),
+            (
+                ConnectionError::Closed {
+                    stage: Stage::Handshake,
+                    truncated: true,
+                },
+                Cause::Handshake,
             ),
             (
                 ConnectionError::Net(NetError::Settings {

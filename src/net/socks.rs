@@ -56,13 +56,17 @@ pub fn request(host: &str, port: u16) -> Result<Vec<u8>, NetError> {
 /// Reads the proxy's verdict.
 ///
 /// # Errors
-/// [`NetError::Proxy`] when the proxy refused or is no SOCKS4 proxy.
+/// [`NetError::Proxy`] when the proxy is no SOCKS4 proxy or wants what it will not get,
+/// [`NetError::ProxyFailed`] when it could not connect.
 pub fn parse_reply(reply: &[u8; REPLY_LEN]) -> Result<(), NetError> {
     let [version, verdict, ..] = *reply;
     // The reply's version is 0; some proxies repeat the request's 4.
     let reason = match (version, verdict) {
         (0 | VERSION, 90) => return Ok(()),
-        (0 | VERSION, 91) => "the SOCKS proxy refused or could not make the connection".to_owned(),
+        (0 | VERSION, 91) => {
+            let reason = "the SOCKS proxy refused or could not make the connection";
+            return Err(NetError::proxy_failed(reason));
+        }
         (0 | VERSION, 92 | 93) => "the SOCKS proxy wants an ident check, which fails".to_owned(),
         (0 | VERSION, code) => format!("the SOCKS proxy answered with the unknown code {code}"),
         (5, _) => "the proxy speaks SOCKS5 only, and SOCKS4 is needed".to_owned(),

@@ -78,7 +78,7 @@ impl Proxy {
 
 fn receive(stream: &mut Stream, buf: &mut [u8]) -> Result<Option<usize>, NetError> {
     match stream.recv(buf) {
-        Ok(0) => Err(NetError::proxy("the proxy closed the connection")),
+        Ok(0) => Err(NetError::proxy_failed("the proxy closed the connection")),
         Ok(n) => Ok(Some(n)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(NetError::from_io(Stage::Proxy, error)),
@@ -98,7 +98,7 @@ fn verdict(reply: &Reply) -> Result<bool, NetError> {
         }
         status => {
             let reason = format!("the HTTP proxy cannot reach the server (status {status})");
-            return Err(NetError::proxy(reason));
+            return Err(NetError::proxy_failed(reason));
         }
     };
     Err(NetError::proxy(reason))
