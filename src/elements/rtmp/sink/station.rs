@@ -308,9 +308,13 @@ impl Station {
         let all = people.here.len();
         let from_there = || {
             let ip = caller.address.map(|address| address.ip());
-            let same =
-                |other: &&Box<Player>| other.caller.address.map(|address| address.ip()) == ip;
-            people.here.values().filter(same).count()
+            let same = |other: &&Player| other.caller.address.map(|address| address.ip()) == ip;
+            people
+                .here
+                .values()
+                .map(|other| &**other)
+                .filter(same)
+                .count()
         };
         let reached = |limit: u32, count: usize| limit > 0 && count >= limit as usize;
         if reached(settings.max_callers, all) {

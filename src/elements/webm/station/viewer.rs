@@ -154,8 +154,8 @@ impl Station {
         if settings.max_clients_per_address > 0
             && let Some(address) = peer.address
         {
-            let same = |p: &&Box<Person>| p.address.is_some_and(|a| a.ip() == address.ip());
-            let from_there = people.here.values().filter(same).count();
+            let same = |p: &&Person| p.address.is_some_and(|a| a.ip() == address.ip());
+            let from_there = people.here.values().map(|p| &**p).filter(same).count();
             if from_there >= settings.max_clients_per_address as usize {
                 return Err(later("Too many are watching from this address already."));
             }
