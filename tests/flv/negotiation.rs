@@ -96,17 +96,17 @@ fn connect_says_what_the_muxer_is_about_to_write() {
         connect_of(|url| publish(url, settings, muxer, feeds))
     };
     let connect = muxed("", "", &[VP9, OPUS]);
-    assert_said(&connect, &["vp09", "Opus"], "vp09=2", "Opus=2", Some(0.0));
+    assert_said(&connect, &["vp09", "Opus"], "vp09=2", "Opus=2", Some(1.0));
     let connect = muxed("", "", &[HEVC]);
-    assert_said(&connect, &["hvc1"], "hvc1=2", "", Some(0.0));
+    assert_said(&connect, &["hvc1"], "hvc1=2", "", Some(1.0));
     let connect = muxed("", "", &[HEVC, AAC]);
-    assert_said(&connect, &["hvc1"], "hvc1=2", "", Some(0.0));
+    assert_said(&connect, &["hvc1"], "hvc1=2", "", Some(1.0));
     let connect = muxed("", "prefer-enhanced=true", &[AVC, AAC]);
-    assert_said(&connect, &["avc1", "mp4a"], "avc1=2", "mp4a=2", Some(0.0));
+    assert_said(&connect, &["avc1", "mp4a"], "avc1=2", "mp4a=2", Some(1.0));
     let connect = muxed("", "", &[AVC, AVC_TOO, AAC]);
-    assert_said(&connect, &["avc1"], "avc1=2", "", Some(2.0));
+    assert_said(&connect, &["avc1"], "avc1=2", "", Some(3.0));
     let connect = muxed("", "timestamp-nano-offset=true", &[VP9]);
-    assert_said(&connect, &["vp09"], "vp09=2", "", Some(12.0));
+    assert_said(&connect, &["vp09"], "vp09=2", "", Some(13.0));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn who_does_not_know_what_comes_says_that_all_may() {
     let film = source(&media::h264_aac());
     let connect =
         connect_of(|url| Pipeline::launch(&format!("{film} ! rtmpsink sync=false location={url}")));
-    assert_said(&connect, &ALL, "*=4", "*=4", Some(14.0));
+    assert_said(&connect, &ALL, "*=4", "*=4", Some(15.0));
     // By the time of the first buffer flvmux has said in its caps what it writes.
     let connect = connect_of(|url| {
         Pipeline::launch(&format!(
@@ -287,10 +287,10 @@ fn a_player_says_what_its_demuxer_reads() {
     let audio = "ac-3=4 ec-3=4 Opus=4 .mp3=4 fLaC=4 mp4a=4";
     // decodebin has found it by then.
     for behind in ["queue ! flvdemuxbridge", "decodebin"] {
-        assert_said(&played("", behind), &ALL, video, audio, Some(14.0));
+        assert_said(&played("", behind), &ALL, video, audio, Some(15.0));
     }
     for behind in ["fakesink", "tee ! queue ! fakesink"] {
-        assert_said(&played("", behind), &ALL, "*=4", "*=4", Some(14.0));
+        assert_said(&played("", behind), &ALL, "*=4", "*=4", Some(15.0));
     }
     let connect = played("enhanced-rtmp=off", "flvdemuxbridge");
     assert_said(&connect, &[], "", "", None);
