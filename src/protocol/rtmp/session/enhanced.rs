@@ -476,9 +476,12 @@ mod tests {
         let says = |flags: f64| [codecs.clone(), ("capsEx", Value::Number(flags))];
         assert_eq!(check(&says(2.0), Demand::Consent), Ok(()));
         assert_eq!(check(&says(5.0), Demand::NoRefusal), Err(Lack::Multitrack));
-        assert_eq!(check(&[codecs.clone()], Demand::NoRefusal), Ok(()));
         assert_eq!(
-            check(&[codecs.clone()], Demand::Consent),
+            check(std::slice::from_ref(&codecs), Demand::NoRefusal),
+            Ok(())
+        );
+        assert_eq!(
+            check(std::slice::from_ref(&codecs), Demand::Consent),
             Err(Lack::Multitrack)
         );
         let relay = [
