@@ -34,7 +34,7 @@ unsafe extern "C" {
 /// # Safety
 /// As in C.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
     one();
     // SAFETY: what is behind the name that this takes.
     unsafe { __libc_malloc(size) }
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
 /// # Safety
 /// As in C.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     one();
     // SAFETY: as above.
     unsafe { __libc_calloc(count, size) }
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 /// # Safety
 /// As in C.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn realloc(memory: *mut c_void, size: usize) -> *mut c_void {
+pub(crate) unsafe extern "C" fn realloc(memory: *mut c_void, size: usize) -> *mut c_void {
     one();
     // SAFETY: as above.
     unsafe { __libc_realloc(memory, size) }

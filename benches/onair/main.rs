@@ -16,6 +16,7 @@
 //! Rounds are interleaved (A B C, A B C, ...), so a busy minute hits all rows alike. Nothing here
 //! asserts a time; targets are printed as a table with a mark.
 
+mod allocations;
 mod args;
 mod child;
 mod houses;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A muxer or a demuxer alone: what goes in was read before, what comes out is dropped.
+//! A muxer or a demuxer alone: what goes in was read before, what comes out is dropped. With `none` in
+//! its stead, what all that costs by itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,15 +9,25 @@ use std::{fs, thread};
 
 use gst::prelude::*;
 
-use crate::child;
+use crate::{allocations, child};
+
+/// No element: what is pushed is dropped at once.
+const NONE: &str = "none";
 
 /// `flv-mux ELEMENT FILE TIMES`: the frames of a file, as often as that.
 pub(super) fn mux(args: &[String]) -> Result<(), String> {
     let (element, file, times) = words(args)?;
     let streams = frames(file)?;
-    let begun = cpu();
+    let begun = Begun::now();
     let bytes = Arc::new(AtomicU64::new(0));
+    let count: usize = streams.iter().map(|(_, _, buffers)| buffers.len()).sum();
     for _ in 0..times {
+        if element == NONE {
+            for (name, _, buffers) in &streams {
+                push_to_nobody(name, buffers, &bytes)?;
+            }
+            continue;
+        }
         let mux = make(element, &[("streamable", "true")])?;
         let out = drop_all(mux.static_pad("src"), &bytes)?;
         mux.set_state(gst::State::Playing)
@@ -51,21 +62,19 @@ pub(super) fn mux(args: &[String]) -> Result<(), String> {
         out.wait();
         mux.set_state(gst::State::Null).map_err(|e| e.to_string())?;
     }
-    print(begun, bytes.load(Ordering::SeqCst))
+    begun.print(bytes.load(Ordering::SeqCst), count as u64 * times)
 }
 
 /// `flv-demux-tags ELEMENT FILE TIMES`: a file, a tag a buffer.
 pub(super) fn demux_tags(args: &[String]) -> Result<(), String> {
     demux(args, |file| {
-        let mut pieces = vec![gst::Buffer::from_slice(file.get(..13)?.to_vec())];
-        let mut rest = file.get(13..)?;
-        while let Some([_, s2, s1, s0, ..]) = rest.first_chunk::<11>() {
-            let size = u32::from_be_bytes([0, *s2, *s1, *s0]) as usize + 15;
-            let (tag, behind) = rest.split_at_checked(size)?;
-            pieces.push(gst::Buffer::from_slice(tag.to_vec()));
-            rest = behind;
-        }
-        Some(pieces)
+        let header = file.get(..13)?;
+        let pieces = std::iter::once(header).chain(tags(file));
+        Some(
+            pieces
+                .map(|piece| gst::Buffer::from_slice(piece.to_vec()))
+                .collect(),
+        )
     })
 }
 
@@ -84,14 +93,19 @@ pub(super) fn demux_blocks(args: &[String]) -> Result<(), String> {
 /// `flv-demux-file ELEMENT FILE TIMES`: a file that the demuxer reads itself.
 pub(super) fn demux_file(args: &[String]) -> Result<(), String> {
     let (element, file, times) = words(args)?;
-    let length = fs::metadata(file).map_err(|e| e.to_string())?.len();
+    let film = fs::read(file).map_err(|e| e.to_string())?;
+    let (length, count) = (film.len() as u64, tags(&film).len() as u64);
+    drop(film);
     gst::init().map_err(|e| e.to_string())?;
-    let begun = cpu();
+    let begun = Begun::now();
     for _ in 0..times {
-        let pipeline = super::pipeline::launch(&format!(
-            "filesrc location={file} ! {element} name=d d.video ! fakesink sync=false async=false \
-             d.audio ! fakesink sync=false async=false"
-        ))?;
+        let sink = "fakesink sync=false async=false";
+        let pipeline = super::pipeline::launch(&match element {
+            NONE => format!("filesrc location={file} blocksize=65536 ! {sink}"),
+            _ => format!(
+                "filesrc location={file} ! {element} name=d d.video ! {sink} d.audio ! {sink}"
+            ),
+        })?;
         pipeline
             .set_state(gst::State::Playing)
             .map_err(|e| e.to_string())?;
@@ -104,7 +118,7 @@ pub(super) fn demux_file(args: &[String]) -> Result<(), String> {
             .set_state(gst::State::Null)
             .map_err(|e| e.to_string())?;
     }
-    print(begun, length * times)
+    begun.print(length * times, count * times)
 }
 
 fn demux(
@@ -115,9 +129,14 @@ fn demux(
     gst::init().map_err(|e| e.to_string())?;
     let file = fs::read(file).map_err(|e| e.to_string())?;
     let pieces = cut(&file).ok_or("no FLV")?;
-    let begun = cpu();
+    let count = tags(&file).len() as u64;
+    let begun = Begun::now();
     let bytes = Arc::new(AtomicU64::new(0));
     for _ in 0..times {
+        if element == NONE {
+            push_to_nobody("flv", &pieces, &bytes)?;
+            continue;
+        }
         let demux = make(element, &[])?;
         let outs = Arc::new(Mutex::new(Vec::new()));
         let (kept, counter) = (outs.clone(), bytes.clone());
@@ -144,7 +163,7 @@ fn demux(
     if bytes.load(Ordering::SeqCst) < file.len() as u64 * times / 10 * 9 {
         return Err("less came out than went in".to_owned());
     }
-    print(begun, file.len() as u64 * times)
+    begun.print(file.len() as u64 * times, count * times)
 }
 
 fn words(args: &[String]) -> Result<(&str, &str, u64), String> {
@@ -158,9 +177,62 @@ fn words(args: &[String]) -> Result<(&str, &str, u64), String> {
     ))
 }
 
-fn print(begun: f64, bytes: u64) -> Result<(), String> {
-    println!("cpu={} bytes={bytes}", cpu() - begun);
+/// Tags of a file, head and back-pointer included.
+fn tags(file: &[u8]) -> Vec<&[u8]> {
+    let mut rest = file.get(13..).unwrap_or_default();
+    let mut tags = Vec::new();
+    while let Some([_, s2, s1, s0, ..]) = rest.first_chunk::<11>() {
+        let size = u32::from_be_bytes([0, *s2, *s1, *s0]) as usize + 15;
+        let Some((tag, behind)) = rest.split_at_checked(size) else {
+            break;
+        };
+        tags.push(tag);
+        rest = behind;
+    }
+    tags
+}
+
+/// What the harness costs.
+fn push_to_nobody(
+    name: &str,
+    buffers: &[gst::Buffer],
+    bytes: &Arc<AtomicU64>,
+) -> Result<(), String> {
+    let pad = gst::Pad::builder(gst::PadDirection::Src).name(name).build();
+    pad.set_active(true).map_err(|e| e.to_string())?;
+    let out = drop_all(Some(pad.clone()), bytes)?;
+    pad.push_event(gst::event::StreamStart::new(name));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    pad.push_event(gst::event::Segment::new(&segment));
+    for buffer in buffers {
+        pad.push(buffer.clone()).map_err(|e| e.to_string())?;
+    }
+    pad.push_event(gst::event::Eos::new());
+    out.wait();
     Ok(())
+}
+
+/// Where counting began.
+struct Begun {
+    cpu: f64,
+    allocations: u64,
+}
+
+impl Begun {
+    fn now() -> Self {
+        allocations::begin();
+        Self {
+            allocations: allocations::count(),
+            cpu: cpu(),
+        }
+    }
+
+    fn print(&self, bytes: u64, frames: u64) -> Result<(), String> {
+        let cpu = cpu() - self.cpu;
+        let each = (allocations::count() - self.allocations) as f64 / frames as f64;
+        println!("cpu={cpu} bytes={bytes} allocations={each}");
+        Ok(())
+    }
 }
 
 /// CPU seconds of this process.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What muxing and demuxing cost, without sources and sinks, beside GStreamer's own elements.
+//! What muxing and demuxing cost, without sources and sinks, beside GStreamer's own elements and beside
+//! no element at all; and how often memory is allocated for a frame.
 
 use std::path::Path;
 
@@ -43,44 +44,67 @@ pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> 
             if !bench.wants(&name) {
                 continue;
             }
-            let mut costs: [Vec<f64>; 2] = Default::default();
+            let mut costs: [Vec<f64>; 3] = Default::default();
             let mut ratios = Vec::new();
+            let mut allocations = [0.0; 2];
             for _ in 0..bench.args.rounds {
-                let theirs = cost(bench, role, theirs, file, times)?;
-                let ours = cost(bench, role, ours, file, times)?;
-                ratios.push(ours / theirs);
-                let [their_costs, our_costs] = &mut costs;
-                their_costs.push(theirs);
-                our_costs.push(ours);
+                let [none, theirs, ours] = [
+                    cost(bench, role, "none", file, times)?,
+                    cost(bench, role, theirs, file, times)?,
+                    cost(bench, role, ours, file, times)?,
+                ];
+                ratios.push(ours.cpu / theirs.cpu);
+                allocations = [theirs.allocations, ours.allocations];
+                for (costs, cost) in costs.iter_mut().zip([none, theirs, ours]) {
+                    costs.push(cost.cpu);
+                }
             }
-            let [theirs_cost, ours_cost] =
-                costs.map(|costs| Spread::of(costs).map(|spread| spread.show(3)));
+            let costs = costs.map(|costs| Spread::of(costs).map(|spread| spread.show(3)));
+            let [none_cost, theirs_cost, ours_cost] = costs.map(Option::unwrap_or_default);
             let ratio = Spread::of(ratios).map(|spread| spread.median);
             lines.push(vec![
                 name.clone(),
-                theirs_cost.unwrap_or_default(),
-                ours_cost.unwrap_or_default(),
+                none_cost,
+                theirs_cost,
+                ours_cost,
                 cell(ratio, 2),
+                cell(Some(allocations[0]), 1),
+                cell(Some(allocations[1]), 1),
             ]);
             report.at_most(format!("{name}: of {theirs}"), AT_MOST, ratio);
         }
     }
     report.table(
-        "FLV, H.264 and AAC: CPU s/GB",
-        &["", "GStreamer's", "**ours**", "ratio"],
+        "FLV, H.264 and AAC: CPU s/GB, and allocations a frame",
+        &[
+            "",
+            "no element",
+            "GStreamer's",
+            "**ours**",
+            "ratio",
+            "allocations, GStreamer's",
+            "**ours**",
+        ],
         &lines,
     );
     Ok(())
 }
 
-/// CPU seconds a GB.
+/// What one run cost.
+struct Cost {
+    /// CPU seconds a GB.
+    cpu: f64,
+    /// For each frame.
+    allocations: f64,
+}
+
 fn cost(
     bench: &Bench<'_>,
     role: &str,
     element: &str,
     file: &Path,
     times: usize,
-) -> Result<f64, String> {
+) -> Result<Cost, String> {
     let (file, times) = (file.to_string_lossy(), times.to_string());
     let mut command = bench.role(House::Ours, &[role, element, &file, &times])?;
     let ended = child::run(&mut command, DEADLINE)?;
@@ -89,5 +113,8 @@ fn cost(
     }
     let get = |name| figure(&ended.stdout, name);
     let (cpu, bytes) = get("cpu").zip(get("bytes")).ok_or("no figures")?;
-    Ok(cpu / bytes * 1e9)
+    Ok(Cost {
+        cpu: cpu / bytes * 1e9,
+        allocations: get("allocations").ok_or("no figures")?,
+    })
 }
