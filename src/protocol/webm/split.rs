@@ -383,6 +383,10 @@ fn look_into(group: &[u8]) -> Option<(usize, bool)> {
     Some((block?, referring))
 }
 
+/// Latest time code there is, some years past the sun's end: sums of two stay in range, and what
+/// was written is read as the same.
+const LAST: u64 = i64::MAX as u64 / 4;
+
 /// From the muxer's time codes to those of the stream.
 #[derive(Debug)]
 struct Clock {
@@ -431,9 +435,8 @@ impl Clock {
     }
 
     fn stamp(&mut self, time: u64, ordered: bool, wall: u64) -> u64 {
-        // Half of the range, so that sums stay within it.
-        let time = time.min(i64::MAX as u64 / 4) as i64;
-        let wall = self.ticks(wall).min(i64::MAX as u64 / 4) as i64;
+        let time = time.min(LAST) as i64;
+        let wall = self.ticks(wall).min(LAST) as i64;
         let begins = std::mem::take(&mut self.begins);
         if begins {
             self.offset = match (self.timecodes, self.last) {
@@ -457,7 +460,7 @@ impl Clock {
                 stamp = stamp.max(last as i64);
             }
         }
-        let stamp = stamp.max(0) as u64;
+        let stamp = (stamp.max(0) as u64).min(LAST);
         self.last = self.last.max(Some(stamp));
         stamp
     }

@@ -290,6 +290,35 @@ fn time_codes_go_on_when_a_source_starts_again() {
 }
 
 #[test]
+fn at_the_end_of_time_what_was_written_is_read_as_the_same() {
+    // Found by fuzzing: behind the latest time code that was taken, later ones were still written.
+    let late = [
+        header(),
+        cluster(u64::MAX),
+        simple(1, 0, true),
+        simple(1, 1, true),
+    ]
+    .concat();
+    for timecodes in [
+        Timecodes::Source,
+        Timecodes::WallClock,
+        Timecodes::Continuing,
+    ] {
+        let mut splitter = Splitter::new(timecodes);
+        split_with(&mut splitter, &late, usize::MAX).unwrap();
+        let written = split_with(&mut splitter, &late, usize::MAX).unwrap();
+        let bytes: Vec<u8> = written
+            .iter()
+            .flat_map(|item| match item {
+                Item::Header(header) => header.bytes.to_vec(),
+                Item::Block(block) => block.bytes.to_vec(),
+            })
+            .collect();
+        assert_eq!(describe(&split(&bytes).unwrap()), describe(&written));
+    }
+}
+
+#[test]
 fn time_codes_that_go_back_in_mid_stream_are_those_of_a_new_start() {
     let film = [
         header(),
