@@ -8,17 +8,18 @@ use std::time::Duration;
 /// 63.
 pub const ID: usize = 63;
 
-/// How long bytes may wait for others to share a request or a reply with. One more than the 23 ms of an
-/// AAC frame at 44.1 kHz: pieces of sound go in pairs, or with the picture between them. With less, each
-/// would go for itself, and 43 heads a second are 3.4 % of 2 Mb/s.
+/// How long a few bytes may wait for others to share a request or a reply with; more wait less, in
+/// proportion to what they lack of [`FULL`]. One more than the 23 ms of an AAC frame at 44.1 kHz: pieces
+/// of sound go in pairs, or with the picture between them. With less, each would go for itself, and 43
+/// heads a second are 3.4 % of 2 Mb/s.
 pub const GATHER: Duration = Duration::from_millis(24);
 
 /// Bytes that come after so long a silence do not wait: nothing flows that they could share with.
 pub const SPACING: Duration = Duration::from_millis(60);
 
-/// Bytes that wait for nothing: 190 bytes of heads are 2.3 % of them. Most pictures of 2 Mb/s are as
-/// large, and what has gathered goes with them.
-pub const FULL: usize = 8 * 1024;
+/// Bytes that wait for nothing. A picture of 2 Mb/s has two thirds of that and waits 8 ms, in which every
+/// third one meets sound; if it went at once, heads would come to more than 3 %.
+pub const FULL: usize = 12 * 1024;
 
 /// Requests at the beginning of a session that nothing waits for: the dialogue before a stream is short
 /// messages, each of which waits for the one before.

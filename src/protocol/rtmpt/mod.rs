@@ -47,10 +47,10 @@ pub fn interval(polling_byte: u8) -> Duration {
 
 /// When bytes go out of which the first came at `since`, and the last that went before them at `last`.
 fn gathered(bytes: usize, since: Instant, last: Instant) -> Instant {
-    match bytes {
-        limits::FULL.. => since,
-        _ => (since + limits::GATHER).min(last + limits::SPACING),
-    }
+    // The less a head is of them, the less they wait: a picture hardly, sound for the next one.
+    let missing = limits::FULL.saturating_sub(bytes) as u32;
+    let wait = limits::GATHER * missing / limits::FULL as u32;
+    (since + wait).min(since.max(last + limits::SPACING))
 }
 
 /// Whether text can be a session's id in a path. Servers send numbers and letters; a page in HTML
