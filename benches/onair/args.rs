@@ -10,7 +10,7 @@ pub(crate) const USAGE: &str = "\
 cargo bench --bench onair -- [SECTION...] [--quick] [--rounds N] [--only TEXTS]
     [--clients COUNTS] [--out FILE]
 
-  SECTION      publish play first-buffer many tls states webm players flv wrappings (all of them when none is named)
+  SECTION      publish play first-buffer many tls states webm players flv wrappings wcs (all of them when none is named)
   --quick      a third of the data, one round, shorter windows: for a look, not for the README
   --rounds N   interleaved rounds, 3 unless told
   --only TEXTS only rows whose name contains one of TEXTS, which are parted by commas; ratios to

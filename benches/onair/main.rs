@@ -4,7 +4,7 @@
 //! what it costs with the tools people use today, in one run on one machine, as ratios.
 //!
 //! ```text
-//! cargo bench --bench onair -- [publish play first-buffer many tls states webm players flv wrappings]
+//! cargo bench --bench onair -- [publish play first-buffer many tls states webm players flv wrappings wcs]
 //!     [--quick] [--rounds N] [--only TEXTS] [--clients COUNTS] [--out FILE]
 //! ```
 //!

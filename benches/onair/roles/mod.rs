@@ -9,6 +9,7 @@ mod many;
 mod pipeline;
 mod players;
 pub(crate) mod stamp;
+mod wcs;
 pub(crate) mod webm;
 mod wrappings;
 
@@ -44,6 +45,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
         "webm-multisocketsink" => webm::servers::multisocketsink(rest),
         "webm-icecast-source" => webm::servers::icecast_source(rest),
         "webm-load" => webm::load::run(rest),
+        "wcs-server" => wcs::server(rest),
+        "wcs-start" => wcs::start(rest),
+        "wcs-play" => wcs::first_frame(rest),
+        "wcs-load" => wcs::load(rest),
         other => Err(format!("unknown role {other}")),
     }
 }

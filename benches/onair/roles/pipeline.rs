@@ -76,10 +76,13 @@ pub(super) fn states(args: &[String]) -> Result<(), String> {
 
 pub(super) fn launch(description: &str) -> Result<gst::Pipeline, String> {
     gst::init().map_err(|e| e.to_string())?;
-    gst::parse::launch(description)
-        .map_err(|e| e.to_string())?
-        .downcast()
-        .map_err(|_| "the description is not a pipeline".to_owned())
+    let parsed = gst::parse::launch(description).map_err(|e| e.to_string())?;
+    // An element by itself comes without a pipeline around it.
+    parsed.downcast().or_else(|element| {
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&element).map_err(|e| e.to_string())?;
+        Ok(pipeline)
+    })
 }
 
 /// The sink pad of the element called `pad`.

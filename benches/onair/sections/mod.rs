@@ -11,6 +11,7 @@ mod players;
 mod publish;
 mod states;
 mod tls;
+mod wcs;
 mod webm;
 mod wrappings;
 
@@ -38,6 +39,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "players",
     "flv",
     "wrappings",
+    "wcs",
 ];
 
 /// Longest that one client may take; librtmp's sink needs seconds for the short cut when all is
@@ -59,6 +61,7 @@ pub(crate) fn run(name: &str, bench: &Bench<'_>, report: &mut Report) -> Result<
         "players" => players::run(bench, report),
         "flv" => flv::run(bench, report),
         "wrappings" => wrappings::run(bench, report),
+        "wcs" => wcs::run(bench, report),
         other => Err(format!("no section {other}")),
     }
 }
