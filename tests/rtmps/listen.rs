@@ -2,7 +2,11 @@
 
 //! `rtmpsrc` as the server that others publish to over TLS.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use gst::ResourceError;
 use tempfile::{TempDir, tempdir};
@@ -116,6 +120,30 @@ fn strangers_are_no_harm() {
     failure.assert_sentence();
     assert_eq!(failure.error.kind(), Some(ResourceError::OpenWrite));
     assert_eq!(plain.errors_left("sink").len(), 0);
+
+    let publisher = publishing(&listener.url("rtmps"), &ca(&listener.authority));
+    publisher.play();
+    publisher.eos();
+    listener.assert_received(&media::h264_aac());
+}
+
+/// A handshake without the name of a host, and one in the middle of a connection, which TLS 1.2 knows.
+#[test]
+fn odd_handshakes_are_no_harm() {
+    let listener = Listener::new(|_| String::new());
+    let address = format!("127.0.0.1:{}", listener.port);
+    let mut s_client = Command::new("openssl");
+    let options = ["s_client", "-noservername", "-tls1_2", "-connect", &address];
+    let s_client = s_client.args(options).stdin(Stdio::piped());
+    let streams = s_client.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut stranger = streams.spawn().expect("openssl");
+    // The letter alone on a line asks for it; the other end says no, which is the end for s_client.
+    let mut input = stranger.stdin.take().expect("its input");
+    input.write_all(b"R\n").expect("a question");
+    let ended = stranger.wait_with_output().expect("an end");
+    let (said, wrong) = (ended.stdout, String::from_utf8_lossy(&ended.stderr));
+    assert!(String::from_utf8_lossy(&said).contains("Protocol  : TLSv1.2"));
+    assert!(wrong.contains("no renegotiation"), "{wrong}");
 
     let publisher = publishing(&listener.url("rtmps"), &ca(&listener.authority));
     publisher.play();

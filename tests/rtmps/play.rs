@@ -2,7 +2,11 @@
 
 //! `rtmpsrc` and servers with certificates of all kinds.
 
-use std::path::Path;
+use std::{
+    io::{Read as _, Write as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
 
 use gst::ResourceError;
 use tempfile::tempdir;
@@ -15,6 +19,7 @@ use crate::{
         media,
         nginx::TlsConfig,
         pipeline::{Failure, Pipeline, quoted},
+        process::{free_port, is_listening, wait_until},
     },
 };
 
@@ -110,6 +115,53 @@ fn flags_choose_what_is_checked() {
     plays(&url, &only("unknown-ca"));
     refused(&url, &only("bad-identity"), &["certificate"]);
     refused(&url, &only("expired"), &["expired"]);
+}
+
+/// A server that wants to shake hands once more, as TLS 1.2 allows, and takes no for an error.
+#[test]
+fn a_server_that_renegotiates_is_left() {
+    let authority = Authority::new("Test authority");
+    let issued = authority.issue(For::Server, &["127.0.0.1"]);
+    let (port, mut server) = s_server(&issued);
+    let (mut says, mut hears) = (server.stdin.take(), server.stdout.take());
+    let location = format!("rtmps://127.0.0.1:{port}/live/one");
+    let options = format!("{} timeout=10 reconnect=never", ca(&authority));
+    let pipeline = playing(&location, &options, Path::new("/dev/null"));
+    pipeline.play();
+    // It prints what it gets: the handshake of RTMP, so that of TLS is over.
+    let mut page = Vec::new();
+    let hears = hears.as_mut().expect("its output");
+    while !String::from_utf8_lossy(&page).contains("Secure Renegotiation IS supported") {
+        let mut piece = [0; 4096];
+        let got = hears.read(&mut piece).expect("what it says");
+        assert_ne!(got, 0, "it ended: {}", String::from_utf8_lossy(&page));
+        page.extend_from_slice(&piece[..got]);
+    }
+    let says = says.as_mut().expect("its input");
+    says.write_all(b"R\n").expect("a question");
+    let failure = pipeline.error_of("source");
+    failure.assert_sentence();
+    server.kill().expect("an end");
+    let said = server.wait_with_output().expect("an end");
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("no renegotiation"), "{said}");
+    assert_eq!(pipeline.errors_left("source").len(), 0);
+}
+
+/// OpenSSL's server, which does as it is told on its input.
+fn s_server(of: &Certificate) -> (u16, Child) {
+    let port = free_port();
+    let child = Command::new("openssl")
+        .args(["s_server", "-tls1_2", "-accept", &port.to_string()])
+        .args([Path::new("-cert"), &of.certificate])
+        .args([Path::new("-key"), &of.key])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("openssl");
+    wait_until("it listens", || is_listening(port));
+    (port, child)
 }
 
 #[test]

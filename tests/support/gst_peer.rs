@@ -20,6 +20,11 @@ use super::{
 /// A pipeline of the distribution's elements alone, ours not among them: here `rtmpsrc` and
 /// `rtmpsink` are librtmp's. Ends with the stream, and on SIGINT sends an end first.
 pub fn gst_launch(pipeline: &str) -> Process {
+    gst_launch_with(pipeline, &[])
+}
+
+/// The same with these variables set.
+pub fn gst_launch_with(pipeline: &str, variables: &[(&str, &Path)]) -> Process {
     // Scanning the plugins takes seconds, so all pipelines share a registry, this run and the next.
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     let registry = REGISTRY.get_or_init(|| {
@@ -36,7 +41,11 @@ pub fn gst_launch(pipeline: &str) -> Process {
     let words = words(pipeline);
     let words = words.iter().map(String::as_str);
     let arguments: Vec<&str> = ["-e", "-q"].into_iter().chain(words).collect();
-    registry.tool("gst-launch-1.0", &arguments, None)
+    Process::start(
+        registry
+            .command("gst-launch-1.0", &arguments)
+            .envs(variables.iter().copied()),
+    )
 }
 
 /// A registry file that starts out empty and goes with this value.
@@ -74,6 +83,14 @@ impl Registry {
     /// Starts one of GStreamer's tools with this registry and the plugins of the distribution, which
     /// those in `path` precede.
     pub fn tool(&self, tool: &str, arguments: &[&str], path: Option<&Path>) -> Process {
+        let mut command = self.command(tool, arguments);
+        if let Some(path) = path {
+            command.env("GST_PLUGIN_PATH", path);
+        }
+        Process::start(&mut command)
+    }
+
+    fn command(&self, tool: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(tool);
         for (key, _) in std::env::vars_os().filter(|(key, _)| is_gst(key)) {
             command.env_remove(key);
@@ -84,11 +101,8 @@ impl Registry {
             // Without this, the folder of the user comes first.
             None => command.env("GST_PLUGIN_SYSTEM_PATH", system_plugins()),
         };
-        command.env("LC_ALL", "C");
-        if let Some(path) = path {
-            command.env("GST_PLUGIN_PATH", path);
-        }
-        Process::start(command.args(arguments))
+        command.env("LC_ALL", "C").args(arguments);
+        command
     }
 }
 

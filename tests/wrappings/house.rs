@@ -131,6 +131,13 @@ impl Trust {
     }
 }
 
+/// Has GnuTLS, and so librtmp, take TLS 1.2 at most, by a file of settings in `dir`.
+pub(crate) fn tls_1_2(dir: &TempDir) -> (&'static str, PathBuf) {
+    let file = in_folder(dir, "gnutls.conf");
+    std::fs::write(&file, "[overrides]\ndisabled-version = tls1.3\n").expect("a file");
+    ("GNUTLS_SYSTEM_PRIORITY_FILE", file)
+}
+
 /// A field of an element's statistics.
 #[track_caller]
 pub(crate) fn stats<T>(pipeline: &Pipeline, element: &str, field: &str) -> T

@@ -7,10 +7,10 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::{
-    house::{Trust, in_folder, station, stats},
+    house::{Trust, in_folder, station, stats, tls_1_2},
     support::{
         flvdump::{self, Expect, assert_same},
-        gst_peer::gst_launch,
+        gst_peer::gst_launch_with,
         media,
         peers::{ffmpeg_play, rtmpdump_live},
         pipeline::Pipeline,
@@ -99,27 +99,44 @@ fn rtmpdump_in_every_wrapping() {
 }
 
 /// librtmp's element, in a process of its own. It crashes now and then, so it gets three attempts.
+#[track_caller]
+fn librtmp(scheme: &str, options: &str, variables: &[(&str, &Path)]) {
+    let film = media::h264_aac();
+    let played = (0..3).any(|_| {
+        let (dir, (station, port)) = (TempDir::new().unwrap(), station(&film, options));
+        let out = in_folder(&dir, "out.flv");
+        let pipeline = format!(
+            "rtmpsrc location=\"{scheme}://127.0.0.1:{port}/live/one live=1\" ! \
+             filesink location={}",
+            out.display()
+        );
+        let ended = gst_launch_with(&pipeline, variables).wait(PATIENCE);
+        let ended = ended.unwrap_or_else(|e| panic!("{e}"));
+        // The end of a live stream is an error to it; what came before is what counts.
+        if std::os::unix::process::ExitStatusExt::signal(&ended.status).is_some() {
+            return false;
+        }
+        station.stop();
+        assert_same(&flvdump::read(&film), &flvdump::read(&out), Expect::MEDIA);
+        true
+    });
+    assert!(played, "{scheme}: it crashed each time");
+}
+
 #[test]
 fn librtmp_in_every_wrapping() {
-    let film = media::h264_aac();
     for scheme in ["rtmpe", "rtmpt", "rtmpte"] {
-        let played = (0..3).any(|_| {
-            let (dir, (station, port)) = (TempDir::new().unwrap(), station(&film, ""));
-            let out = in_folder(&dir, "out.flv");
-            let player = gst_launch(&format!(
-                "rtmpsrc location=\"{scheme}://127.0.0.1:{port}/live/one live=1\" ! \
-                 filesink location={}",
-                out.display()
-            ));
-            let ended = player.wait(PATIENCE).unwrap_or_else(|e| panic!("{e}"));
-            // The end of a live stream is an error to it; what came before is what counts.
-            if std::os::unix::process::ExitStatusExt::signal(&ended.status).is_some() {
-                return false;
-            }
-            station.stop();
-            assert_same(&flvdump::read(&film), &flvdump::read(&out), Expect::MEDIA);
-            true
-        });
-        assert!(played, "{scheme}: it crashed each time");
+        librtmp(scheme, "", &[]);
+    }
+}
+
+#[test]
+fn librtmp_over_tls() {
+    let (trust, settings) = (Trust::new(), TempDir::new().unwrap());
+    let (name, file) = tls_1_2(&settings);
+    for scheme in ["rtmps", "rtmpts"] {
+        let options = format!("scheme={scheme} {}", trust.server);
+        librtmp(scheme, &options, &[]);
+        librtmp(scheme, &options, &[(name, &file)]);
     }
 }

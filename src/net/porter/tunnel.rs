@@ -31,7 +31,10 @@ use crate::{
     protocol::{
         http::{Method, Request, Sentence, Version},
         rtmp::transmit::Transmit,
-        rtmpt::{CONTENT_TYPE, Refused, Target, limits, server::Answer},
+        rtmpt::{
+            CONTENT_TYPE, Refused, Target, limits,
+            server::{Answer, next_send},
+        },
     },
 };
 
@@ -284,9 +287,18 @@ impl Carrier {
 
     /// Takes the next request in, if it is whole; `true` if something was done.
     fn next(&mut self, io: &Io<'_>) -> Result<bool, Gone> {
-        let Some(arriving) = self.arriving.take() else {
+        let Some(mut arriving) = self.arriving.take() else {
             return self.head(io);
         };
+        match self.breaks_off(&arriving) {
+            Some(true) => arriving.length = limits::RECORD,
+            // A record is read whole: what is missing of that head can be read now, or it is none.
+            None if self.input.len() >= arriving.length && self.read(io).is_ok_and(|read| read) => {
+                self.arriving = Some(arriving);
+                return Ok(true);
+            }
+            _ => {}
+        }
         if self.input.len() < arriving.length {
             self.arriving = Some(arriving);
             return Ok(false);
@@ -333,6 +345,19 @@ impl Carrier {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the body ends with a record of TLS, short of its length; `None` where too little has come to
+    /// tell.
+    fn breaks_off(&self, arriving: &Arriving) -> Option<bool> {
+        match (&arriving.target, self.input.get(limits::RECORD..)) {
+            (Target::Session { id, sequence, .. }, Some(rest))
+                if self.secure && arriving.length > limits::RECORD && !rest.is_empty() =>
+            {
+                next_send(id, *sequence, rest)
+            }
+            _ => Some(false),
+        }
     }
 
     /// Reads the head of the next request.

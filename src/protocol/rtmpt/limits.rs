@@ -8,17 +8,23 @@ use std::time::Duration;
 /// 63.
 pub const ID: usize = 63;
 
-/// How long a few bytes may wait for others to share a request or a reply with; more wait less, in
-/// proportion to what they lack of [`FULL`]. One more than the 23 ms of an AAC frame at 44.1 kHz: pieces
-/// of sound go in pairs, or with the picture between them. With less, each would go for itself, and 43
-/// heads a second are 3.4 % of 2 Mb/s.
+/// How long a few bytes, fewer than [`FEW`], may wait for others to share a request or a reply with. One more
+/// than the 23 ms of an AAC frame at 44.1 kHz: pieces of sound go in pairs, or with the picture between
+/// them. With less, each would go for itself, and 43 heads a second are 3.4 % of 2 Mb/s.
 pub const GATHER: Duration = Duration::from_millis(24);
+
+/// No picture at 2 Mb/s or more, and most sound.
+pub const FEW: usize = 1024;
+
+/// How long more bytes may wait at most; the more they are, in proportion to what they lack of [`FULL`], the
+/// less. A small picture is not to be late by a polling interval and a bit.
+pub const GATHER_MORE: Duration = Duration::from_millis(18);
 
 /// Bytes that come after so long a silence do not wait: nothing flows that they could share with.
 pub const SPACING: Duration = Duration::from_millis(60);
 
-/// Bytes that wait for nothing. A picture of 2 Mb/s has two thirds of that and waits 8 ms, in which every
-/// third one meets sound; if it went at once, heads would come to more than 3 %.
+/// Bytes that wait for nothing. A picture of 2 Mb/s has two thirds of that and waits 7 ms, in which every
+/// fourth one meets sound; if it went at once, heads would come to more than 3 %.
 pub const FULL: usize = 12 * 1024;
 
 /// Requests at the beginning of a session that nothing waits for: the dialogue before a stream is short
@@ -77,6 +83,10 @@ pub const PIPELINED: usize = 16;
 /// Requests that may come before those they follow: a proxy may send a client's pipelined requests over
 /// several connections.
 pub const EARLY: u64 = 16;
+
+/// Where a body over TLS may break off for the head of another request, in bytes: one record of TLS
+/// (RFC 8446 section 5.1). See [`next_send`](super::server::next_send).
+pub const RECORD: usize = 16 * 1024;
 
 /// How long an early request waits for those it follows.
 pub const GAP: Duration = Duration::from_secs(5);

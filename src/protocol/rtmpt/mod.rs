@@ -49,7 +49,10 @@ pub fn interval(polling_byte: u8) -> Duration {
 fn gathered(bytes: usize, since: Instant, last: Instant) -> Instant {
     // The less a head is of them, the less they wait: a picture hardly, sound for the next one.
     let missing = limits::FULL.saturating_sub(bytes) as u32;
-    let wait = limits::GATHER * missing / limits::FULL as u32;
+    let wait = match bytes < limits::FEW {
+        true => limits::GATHER,
+        false => limits::GATHER_MORE * missing / (limits::FULL - limits::FEW) as u32,
+    };
     (since + wait).min(since.max(last + limits::SPACING))
 }
 

@@ -69,6 +69,21 @@ impl Target {
     }
 }
 
+/// Whether `bytes` begin with the head of the `/send` that follows on this one; `None` where they are too few
+/// to tell.
+///
+/// librtmp (2.4, GnuTLS) announces a body as long as its message, writes one record of TLS, is told that so
+/// much went, and makes another request of the rest. The id within cannot be guessed, so no media look
+/// like it.
+pub fn next_send(id: &str, sequence: u64, bytes: &[u8]) -> Option<bool> {
+    let head = format!("POST /send/{id}/{} HTTP/1.", sequence.saturating_add(1));
+    let known = bytes.len().min(head.len());
+    match bytes.get(..known) == head.as_bytes().get(..known) {
+        true if known < head.len() => None,
+        same => Some(same),
+    }
+}
+
 /// Why a request is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

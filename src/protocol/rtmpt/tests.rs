@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{server::Answer, *};
+use super::{
+    server::{Answer, next_send},
+    *,
+};
 use crate::protocol::{http::Request, rtmp::transmit::Transmit};
 
 fn config() -> TunnelConfig {
@@ -473,6 +476,21 @@ fn paths() {
     }
     let long = format!("/idle/{}/1", "x".repeat(limits::ID + 1));
     assert_eq!(Target::parse(&long), None);
+}
+
+#[test]
+fn the_head_of_the_next_send_is_known_from_its_first_byte() {
+    let head = "POST /send/aBc-9/8 HTTP/1.";
+    for at in 0..head.len() {
+        assert_eq!(next_send("aBc-9", 7, &head.as_bytes()[..at]), None, "{at}");
+        let mut other = head.as_bytes()[..=at].to_vec();
+        other[at] ^= 1;
+        assert_eq!(next_send("aBc-9", 7, &other), Some(false), "{at}");
+    }
+    let whole = format!("{head}1\r\nHost: x\r\n");
+    assert_eq!(next_send("aBc-9", 7, whole.as_bytes()), Some(true));
+    assert_eq!(next_send("aBc-9", 8, whole.as_bytes()), Some(false));
+    assert_eq!(next_send("aBc-8", 7, whole.as_bytes()), Some(false));
 }
 
 fn body(exchange: &mut Exchange, now: Instant, sequence: u64) -> Vec<u8> {

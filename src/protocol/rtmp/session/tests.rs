@@ -482,6 +482,29 @@ fn pings_are_answered() {
 }
 
 #[test]
+fn swf_verification_is_answered_by_the_methods_that_are_known() {
+    let film = crate::protocol::rtmp::swf::hash_swf(b"FWS\x08\x00\x00\x00\x00film").unwrap();
+    for method in 0..=u8::MAX {
+        for swf in [None, Some(film)] {
+            let mut pair = Pair::new(ClientConfig {
+                swf,
+                ..config(play())
+            });
+            pair.run().unwrap();
+            let mut encoder = Encoder::default();
+            let question = UserControl::SwfVerifyRequest(method).to_body();
+            let kind = type_id::USER_CONTROL;
+            message(&mut pair.client, &mut encoder, kind, 0, &question).unwrap();
+            let said = drain(&mut pair.client);
+            // Event 27 and 42 bytes (librtmp's `RTMP_SWF_HASHLEN` and what surrounds it).
+            let answered = said.windows(2).any(|w| w == [0, 27]) && said.len() > 44;
+            assert_eq!(answered, method < 2 && swf.is_some(), "{method}");
+            assert_eq!(said.is_empty(), !answered, "{method}");
+        }
+    }
+}
+
+#[test]
 fn a_peer_that_asks_and_does_not_read_is_left() {
     let ping = UserControl::PingRequest(7).to_body();
     let enough = limits::UNREAD_ANSWERS / ping.len();
