@@ -221,3 +221,42 @@ impl Drop for Server {
         let _ = self.child.wait();
     }
 }
+
+/// What a running process has used, to the nanosecond: in ticks of 10 ms, as the times of the process itself
+/// are, a few seconds of a live stream are nothing.
+pub(crate) struct Spent {
+    pub(crate) at: Instant,
+    /// Seconds, user and system, of all threads that are there.
+    pub(crate) seconds: f64,
+    /// Of the first thread.
+    pub(crate) lead: f64,
+}
+
+impl Spent {
+    pub(crate) fn now(pid: u32) -> Result<Self, String> {
+        let wrong = |e: std::io::Error| format!("/proc/{pid}: {e}");
+        let (mut seconds, mut lead) = (0.0, 0.0);
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).map_err(wrong)? {
+            let task = task.map_err(wrong)?;
+            // A thread may end between the two.
+            let stat = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            let on_cpu = stat.split_whitespace().next();
+            let on_cpu = on_cpu.and_then(|ns| ns.parse().ok()).unwrap_or(0.0) / 1e9;
+            seconds += on_cpu;
+            if task.file_name() == *pid.to_string() {
+                lead = on_cpu;
+            }
+        }
+        Ok(Self {
+            at: Instant::now(),
+            seconds,
+            lead,
+        })
+    }
+
+    /// In percent of a core.
+    pub(crate) fn since(&self, before: &Self) -> f64 {
+        let time = (self.at - before.at).as_secs_f64();
+        (self.seconds - before.seconds) / time * 100.0
+    }
+}

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::child::Spent;
 use crate::measure::percentile;
 
 /// Sockets are looked at this often and not at each packet: what is measured is the server, which
@@ -69,7 +70,7 @@ pub(crate) struct Plan {
     lazy: usize,
     settle: Duration,
     window: Duration,
-    pid: u64,
+    pid: u32,
 }
 
 impl Plan {
@@ -81,7 +82,7 @@ impl Plan {
             settle: Duration::from_secs(number(1)?),
             window: Duration::from_secs(number(2)?),
             lazy: number(3)? as usize,
-            pid: number(4)?,
+            pid: u32::try_from(number(4)?).ok()?,
         })
     }
 
@@ -106,26 +107,31 @@ impl Plan {
             if crowd.len() < all {
                 begun = None;
             } else if before.is_none() && ready.elapsed() >= self.settle {
-                before = Some(Usage::of(self.pid)?);
+                before = Some(Spent::now(self.pid)?);
                 crowd.watch();
             } else if let Some(before) = &before
                 && before.at.elapsed() >= self.window
             {
-                break Usage::of(self.pid)?;
+                break Spent::now(self.pid)?;
             }
             next = (next + TICK).max(Instant::now());
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         };
-        print(&before.ok_or("no window")?, &after, crowd);
+        print(
+            &before.ok_or("no window")?,
+            &after,
+            rss_kb(self.pid)?,
+            crowd,
+        );
         Ok(())
     }
 }
 
-fn print(before: &Usage, after: &Usage, crowd: &impl Crowd) {
+fn print(before: &Spent, after: &Spent, rss_kb: u64, crowd: &impl Crowd) {
     let seen = crowd.seen();
     let seconds = (after.at - before.at).as_secs_f64();
     let bytes: u64 = seen.iter().map(|s| s.bytes).sum();
-    let cpu = after.cpu - before.cpu;
+    let cpu = after.seconds - before.seconds;
     let micros = |d: Duration| d.as_micros() as u64;
     let mut joins: Vec<u64> = seen.iter().filter_map(|s| s.join).map(micros).collect();
     let mut silences: Vec<u64> = seen.iter().map(|s| micros(s.silence)).collect();
@@ -152,7 +158,7 @@ fn print(before: &Usage, after: &Usage, crowd: &impl Crowd) {
         "cpu_gb={} us={} core={} lead={} mbps={} slowest_mbps={} joined={joined} gone={} lag50={} lag99={} lagmax={} join50={} join99={} silence={} rss={}",
         cpu / (bytes as f64 / 1e9),
         cpu * 1e6 / clients / seconds,
-        cpu / seconds * 100.0,
+        after.since(before),
         (after.lead - before.lead) / seconds * 100.0,
         bytes as f64 * 8.0 / seconds / clients / 1e6,
         percentile(&mut rates, 0.0).unwrap_or(0) as f64 / 1e6,
@@ -163,45 +169,15 @@ fn print(before: &Usage, after: &Usage, crowd: &impl Crowd) {
         ms(&mut joins, 0.5),
         ms(&mut joins, 0.99),
         ms(&mut silences, 0.5),
-        after.rss_kb,
+        rss_kb,
     );
 }
 
-/// What a process has used.
-struct Usage {
-    at: Instant,
-    /// Seconds, user and system, of all threads that are there.
-    cpu: f64,
-    /// Of the first thread, which feeds the element where there is one.
-    lead: f64,
-    rss_kb: u64,
-}
-
-impl Usage {
-    fn of(pid: u64) -> Result<Self, String> {
-        let wrong = |e: std::io::Error| format!("/proc/{pid}: {e}");
-        // To the nanosecond; the times of the process itself are in hundredths of a second, and a
-        // hundred clients need a few of those.
-        let (mut cpu, mut lead) = (0, 0);
-        for task in std::fs::read_dir(format!("/proc/{pid}/task")).map_err(wrong)? {
-            let task = task.map_err(wrong)?;
-            let stat = std::fs::read_to_string(task.path().join("schedstat")).map_err(wrong)?;
-            let on_cpu = stat.split_whitespace().next();
-            let on_cpu: u64 = on_cpu.and_then(|ns| ns.parse().ok()).unwrap_or(0);
-            cpu += on_cpu;
-            if task.file_name() == *pid.to_string() {
-                lead = on_cpu;
-            }
-        }
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(wrong)?;
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let rss = rss.and_then(|rss| rss.split_whitespace().next()?.parse().ok());
-        let seconds = |ns: u64| ns as f64 / 1e9;
-        Ok(Self {
-            at: Instant::now(),
-            cpu: seconds(cpu),
-            lead: seconds(lead),
-            rss_kb: rss.unwrap_or(0),
-        })
-    }
+/// Resident memory of a process in KiB.
+fn rss_kb(pid: u32) -> Result<u64, String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    let status = status.map_err(|e| format!("/proc/{pid}: {e}"))?;
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let rss = rss.and_then(|rss| rss.split_whitespace().next()?.parse().ok());
+    Ok(rss.unwrap_or(0))
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::crowd::{HEAD, free_port, line, wait_for};
 use super::{Bench, ffmpeg, run_to_end};
-use crate::child::{self, Cost, Server};
+use crate::child::{self, Cost, Server, Spent};
 use crate::houses::House;
 use crate::measure::{Sample, Spread};
 use crate::roles::figure;
@@ -300,9 +300,12 @@ impl Wrapped<'_> {
                 self.bench.role(House::Ours, &args)?
             }
         };
+        // Coming and going is in it, of all rows alike, and so is the stream that it has to play.
+        let before = Spent::now(server.pid())?;
         let said = printed(child::run(&mut client, DEADLINE))?;
+        let served = Spent::now(server.pid())?.since(&before) / streams(ffmpeg);
         let cpu = figure(&said, "cpu").ok_or("no figure")? / streams(ffmpeg);
-        Ok(format!("cpu={cpu} {}", without_cpu(&said)))
+        Ok(format!("cpu={cpu} server={served} {}", without_cpu(&said)))
     }
 
     /// A sink that listens, on the air.

@@ -266,9 +266,9 @@ impl Carrier {
                     match session.answer(io.now, *sequence, io.token) {
                         Ok(Answer::Wait(until)) => return Some(until),
                         Ok(Answer::Body(body)) => {
-                            self.out
-                                .push(manner.head("200 OK", CONTENT_TYPE, body.len()));
-                            self.out.push(body);
+                            let length = body.iter().map(Bytes::len).sum();
+                            self.out.push(manner.head("200 OK", CONTENT_TYPE, length));
+                            body.into_iter().for_each(|piece| self.out.push(piece));
                         }
                         Err(refused) => {
                             self.out.push(manner.refusal(400, &sentence(refused)));

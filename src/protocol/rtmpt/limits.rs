@@ -14,7 +14,7 @@ pub const ID: usize = 63;
 pub const GATHER: Duration = Duration::from_millis(24);
 
 /// No picture at 2 Mb/s or more, and most sound.
-pub const FEW: usize = 1024;
+pub const FEW: usize = 512;
 
 /// How long more bytes may wait at most; the more they are, in proportion to what they lack of [`FULL`], the
 /// less. A small picture is not to be late by a polling interval and a bit.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{POLLING_BYTES, gathered, is_id, limits};
 use crate::protocol::rtmp::transmit::Transmit;
@@ -101,8 +101,8 @@ pub enum Refused {
 /// What there is to say to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// This body.
-    Body(Bytes),
+    /// This body, the polling byte and what there is.
+    Body(Vec<Bytes>),
     /// Nothing yet; look again at this time at the latest.
     Wait(Instant),
 }
@@ -115,7 +115,7 @@ pub struct Exchange {
     /// The number of the next request to be answered.
     answering: u64,
     /// The last answer, in case it was lost.
-    last: Option<(u64, Bytes)>,
+    last: Option<(u64, Vec<Bytes>)>,
     /// When the request that is to be answered came, and whether it brought bytes.
     asked: Option<(Instant, bool)>,
     /// Bytes of early requests, by number.
@@ -310,18 +310,17 @@ impl Exchange {
         }
     }
 
-    fn body(&mut self, now: Instant) -> Bytes {
+    /// Not in one piece: many sessions may carry the same bytes.
+    fn body(&mut self, now: Instant) -> Vec<Bytes> {
         let polling = self.polling(now);
         if self.closed {
-            return Bytes::from_static(&[0]);
-        }
-        let mut body = BytesMut::with_capacity(1 + self.outgoing.len());
-        body.put_u8(polling);
-        while let Some(bytes) = self.outgoing.pop() {
-            body.put(bytes);
+            return vec![Bytes::from_static(&[0])];
         }
         self.since = None;
-        body.freeze()
+        let data = std::iter::from_fn(|| self.outgoing.pop());
+        std::iter::once(Bytes::copy_from_slice(&[polling]))
+            .chain(data)
+            .collect()
     }
 
     fn polling(&mut self, now: Instant) -> u8 {

@@ -495,7 +495,7 @@ fn the_head_of_the_next_send_is_known_from_its_first_byte() {
 
 fn body(exchange: &mut Exchange, now: Instant, sequence: u64) -> Vec<u8> {
     match exchange.answer(now, sequence).unwrap() {
-        Answer::Body(body) => body.to_vec(),
+        Answer::Body(body) => body.concat(),
         Answer::Wait(until) => panic!("waits for {:?}", until - now),
     }
 }
@@ -657,6 +657,7 @@ fn a_live_stream_costs_little_and_lags_little() {
                     break;
                 };
                 asked = None;
+                let body = body.concat();
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {}\r\n\r\n",
                     body.len()

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::child::Spent;
 use crate::media::FLV_HEAD;
 use crate::peer::wire;
 use crate::roles::many::lags;
@@ -119,31 +120,4 @@ fn ffmpeg(args: &[&str]) -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-loglevel", "quiet"]).args(args);
     command
-}
-
-/// What a process has used, to the nanosecond: in ticks of 10 ms a few seconds of a live stream are
-/// nothing.
-struct Spent {
-    at: Instant,
-    seconds: f64,
-}
-
-impl Spent {
-    fn now(pid: u32) -> Result<Self, String> {
-        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).map_err(|e| e.to_string())?;
-        let of = |task: std::io::Result<std::fs::DirEntry>| {
-            let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse::<f64>().ok()
-        };
-        Ok(Self {
-            at: Instant::now(),
-            seconds: tasks.filter_map(of).sum::<f64>() / 1e9,
-        })
-    }
-
-    /// In percent of a core.
-    fn since(&self, before: &Self) -> f64 {
-        let time = (self.at - before.at).as_secs_f64();
-        (self.seconds - before.seconds) / time * 100.0
-    }
 }
