@@ -3,11 +3,11 @@
 //! Clients that are none, or bad ones, and what our listener makes of them. After each, a good one is
 //! served.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use crate::{
     house::{Ingest, Wire, publishing},
-    support::media,
+    support::{gst_peer::gst_launch, media},
 };
 
 /// Opens a session and returns its id.
@@ -203,6 +203,64 @@ fn a_flood_keeps_nobody_out() {
     let idle: Vec<_> = (0..300).map(|_| Wire::call(ingest.port)).collect();
     assert_serves(&ingest, "rtmpt");
     drop(idle);
+}
+
+/// Whoever asks and does not read the answers is not read from any further, and loses nothing by it.
+#[test]
+fn who_does_not_read_is_not_listened_to() {
+    let ingest = Ingest::new();
+    let mut wire = Wire::call(ingest.port);
+    let id = open(&mut wire);
+    let socket = wire.socket();
+    let patience = Some(Duration::from_secs(2));
+    socket.set_write_timeout(patience).expect("an option");
+    let request = |n: u32| {
+        format!("POST /idle/{id}/{n} HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0").into_bytes()
+    };
+    // A few MiB that both kernels hold, and what one reads at a time.
+    let most = 64 << 20;
+    let (mut whole, mut rest, mut written) = (0, 0, 0);
+    loop {
+        let bytes = request(whole);
+        match (&socket).write(&bytes) {
+            Ok(n) if n == bytes.len() => (whole, written) = (whole + 1, written + n),
+            Ok(n) => rest = bytes.len() - n,
+            Err(_) => {}
+        }
+        if rest > 0 || whole == 0 || written > most {
+            break;
+        }
+    }
+    assert!(rest > 0 && written < most, "{written} bytes were taken");
+    for n in 0..whole {
+        assert_eq!(wire.status().0, 200, "{n} of {whole}");
+    }
+    // The one that was cut in the middle.
+    let bytes = request(whole);
+    wire.send(&bytes[bytes.len() - rest..]);
+    assert_eq!(wire.status().0, 200);
+    assert_serves(&ingest, "rtmpt");
+}
+
+/// A publisher that says nothing for 30 s is gone, and so is a connection without a request for 60.
+#[test]
+fn the_silent_are_let_go() {
+    let ingest = Ingest::new();
+    let mut idle = Wire::call(ingest.port);
+    idle.post("/fcs/ident2", &[0]);
+    assert_eq!(idle.status().0, 404);
+    let publisher = gst_launch(&format!(
+        "videotestsrc is-live=true ! x264enc tune=zerolatency ! flvmux streamable=true ! \
+         rtmpsink location={}",
+        ingest.url("rtmpt")
+    ));
+    ingest.pipeline.notice("rtmp-caller-added");
+    publisher.freeze();
+    let patience = Some(Duration::from_secs(75));
+    idle.socket().set_read_timeout(patience).expect("an option");
+    assert!(idle.ends_well(), "it is open still");
+    // That came before. Without `keep-listening` it is the end.
+    ingest.pipeline.eos();
 }
 
 /// A handshake of RTMPE that is none, plain and in a tunnel; a request that trickles.

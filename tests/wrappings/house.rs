@@ -232,6 +232,11 @@ impl Wire {
         matches!(self.0.read(&mut [0]), Ok(0) | Err(_))
     }
 
+    /// Waits until the other end closes; `false` when it does not in time.
+    pub(crate) fn ends_well(&mut self) -> bool {
+        matches!(self.0.read(&mut [0]), Ok(0))
+    }
+
     pub(crate) fn close(self) {
         let _ = self.0.into_inner().shutdown(Shutdown::Both);
     }

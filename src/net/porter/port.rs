@@ -74,6 +74,12 @@ impl fmt::Debug for Port {
 }
 
 impl Port {
+    /// The one of this address.
+    #[cfg(test)]
+    pub(super) fn at(address: SocketAddr) -> Option<Arc<Self>> {
+        lock_ports().get(&address)?.upgrade()
+    }
+
     /// Adds a claim to the port of this address, which is opened with its first.
     pub(super) fn claim(
         address: SocketAddr,

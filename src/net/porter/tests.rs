@@ -17,6 +17,7 @@ use crate::{
     protocol::{
         http::{Request, Sentence, Version},
         rtmp::transmit::Transmit,
+        rtmpt::limits,
     },
 };
 
@@ -100,9 +101,8 @@ fn paths_share_a_port_and_come_and_go() {
     assert!(TcpStream::connect(address).is_err());
 }
 
-#[test]
-fn rtmp_and_http_share_a_port() {
-    let rtmp = Wanted {
+fn rtmp() -> Wanted {
+    Wanted {
         address: anywhere(),
         app: "live".into(),
         stream: "x".into(),
@@ -112,8 +112,29 @@ fn rtmp_and_http_share_a_port() {
         door: Door::default(),
         host: Box::new(OpenHouse),
         once: false,
-    };
-    let publisher = claim(rtmp, Takeover::Reject, || ()).unwrap();
+    }
+}
+
+#[test]
+fn tunnel_sessions_are_counted() {
+    let publisher = claim(rtmp(), Takeover::Reject, || ()).unwrap();
+    let address = publisher.local_addr();
+    let port = port::Port::at(address).unwrap();
+    let open = b"POST /open/1 HTTP/1.0\r\nContent-Length: 1\r\n\r\n\0";
+    port.tunnels.crowd(limits::SESSIONS - 1);
+    assert_status(&ask(address, open), 200);
+    let refused = ask(address, open);
+    assert_status(&refused, 503);
+    assert!(refused.contains("too many sessions"), "{refused}");
+    // RTMP needs none.
+    let mut socket = connect(address);
+    socket.write_all(&[&[3][..], &[0; 1536]].concat()).unwrap();
+    socket.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
+fn rtmp_and_http_share_a_port() {
+    let publisher = claim(rtmp(), Takeover::Reject, || ()).unwrap();
     let address = publisher.local_addr();
     assert_status(&get(address, "/live/x"), 404);
     let _http = claim_http(wanted(address, "/live/x")).unwrap();

@@ -55,6 +55,14 @@ impl Tunnels {
         found.filter(|session| session.secure == secure)
     }
 
+    /// So many sessions more, of which nobody has heard since.
+    #[cfg(test)]
+    pub(super) fn crowd(&self, count: usize) {
+        let (session, _) = Meeting::open(false, None, Instant::now()).unwrap();
+        let entries = (0..count).map(|n| (n.to_string(), session.clone()));
+        self.lock().extend(entries);
+    }
+
     /// Opens a session and says under which id.
     fn open(
         port: &Arc<Port>,

@@ -8,17 +8,17 @@ use std::time::Duration;
 /// 63.
 pub const ID: usize = 63;
 
-/// How long a few bytes, fewer than [`FEW`], may wait for others to share a request or a reply with. One more
-/// than the 23 ms of an AAC frame at 44.1 kHz: pieces of sound go in pairs, or with the picture between
-/// them. With less, each would go for itself, and 43 heads a second are 3.4 % of 2 Mb/s.
+/// How long pieces of fewer than [`FEW`] bytes may wait for others to share a request or a reply with. One ms
+/// more than the 23 of an AAC frame at 44.1 kHz: sound goes in pairs, or with the picture between. With
+/// less, each would go for itself, and 43 heads a second are 3.4 % of 2 Mb/s.
 pub const GATHER: Duration = Duration::from_millis(24);
 
-/// No picture at 2 Mb/s or more, and most sound.
-pub const FEW: usize = 512;
+/// Hardly a picture at 2 Mb/s, and a piece of sound at up to 128 kb/s.
+pub const FEW: usize = 448;
 
-/// How long more bytes may wait at most; the more they are, in proportion to what they lack of [`FULL`], the
-/// less. A small picture is not to be late by a polling interval and a bit.
-pub const GATHER_MORE: Duration = Duration::from_millis(18);
+/// How long they wait at most with a longer piece among them; the more they are together, the less, in
+/// proportion to what they lack of [`FULL`]. No picture is to be late by 20 ms.
+pub const GATHER_MORE: Duration = Duration::from_millis(19);
 
 /// Bytes that come after so long a silence do not wait: nothing flows that they could share with.
 pub const SPACING: Duration = Duration::from_millis(60);

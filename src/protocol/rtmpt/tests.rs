@@ -624,7 +624,7 @@ fn a_live_stream_costs_little_and_lags_little() {
                 )
             })
             .collect();
-        media.extend((0..430).map(|n| (n * 1000 / 43 + 5, 250)));
+        media.extend((0..430).map(|n| (n * 1000 / 43 + 5, 372)));
         media.sort();
         let mut media = media.into_iter().peekable();
         let (mut sent, mut got) = (Vec::new(), 0usize);

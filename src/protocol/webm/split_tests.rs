@@ -336,6 +336,20 @@ fn time_codes_that_go_back_in_mid_stream_are_those_of_a_new_start() {
 }
 
 #[test]
+fn more_tracks_than_anybody_has_are_not_known() {
+    let most = crate::protocol::webm::TRACKS;
+    let tracks: Vec<_> = (1..=most as u8 + 2)
+        .map(|number| track(number, 1, "V_VP9"))
+        .collect();
+    let film = [header_of(&tracks), cluster(0), simple(1, 0, true)].concat();
+    let items = split(&film).unwrap();
+    let Some(Item::Header(header)) = items.first() else {
+        panic!()
+    };
+    assert_eq!(header.tracks.len(), most);
+}
+
+#[test]
 fn another_scale_is_another_tick() {
     let info = element(
         id::INFO,
