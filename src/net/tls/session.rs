@@ -28,6 +28,13 @@ use crate::{
 /// The head of a record tells TLS from all else.
 const FIRST: usize = 5;
 
+/// Bytes that are encrypted ahead of the socket, so that a slow peer does not have everything encrypted and
+/// kept twice: nothing can be dropped there any more.
+const AHEAD: usize = 64 * 1024;
+
+/// The same where that many are to be sent: no live stream has as many, and a file goes with 5 % less work.
+const AHEAD_OF_MANY: usize = 128 * 1024;
+
 pub(in crate::net) struct Session {
     connection: Connection,
     connector: Option<Connector>,
@@ -187,8 +194,11 @@ impl Session {
             if transmit.is_empty() {
                 return Ok(Write::Drained);
             }
-            // rustls takes no more than its 64 KiB of outgoing records, so a slow peer does not
-            // have everything encrypted and kept twice.
+            let ahead = match transmit.len() < AHEAD_OF_MANY {
+                true => AHEAD,
+                false => AHEAD_OF_MANY,
+            };
+            self.connection.set_buffer_limit(Some(ahead));
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = transmit.io_slices(&mut slices);
             match self.connection.writer().write_vectored(&slices[..filled]) {
