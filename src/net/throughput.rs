@@ -77,6 +77,12 @@ impl Throughput {
         if span < SPAN || (acknowledged <= before && span < LUMP) {
             return None;
         }
+        if acknowledged <= before {
+            // A dead network says nothing about what it carries when it lives, and no encoder can do
+            // with nothing.
+            self.last = Some((now, acknowledged));
+            return None;
+        }
         let rate = acknowledged.saturating_sub(before) as f64 * 8.0 / span.as_secs_f64();
         let congested = std::mem::replace(&mut self.waited, waits);
         self.last = Some((now, acknowledged));
@@ -184,6 +190,17 @@ mod tests {
         fn estimate(&self) -> u64 {
             self.throughput.estimate().unwrap_or(0) / 1000
         }
+    }
+
+    #[test]
+    fn a_network_that_is_dead_is_not_talked_about() {
+        let mut line = Line::new();
+        line.run(2000, 8000, 20, false);
+        assert_eq!(line.run(2000, 0, 40, false), []);
+        assert!(line.estimate() > 2000, "{}", line.estimate());
+        // What piled up meanwhile is sent first.
+        let advice = line.run(2000, 8000, 30, true);
+        assert!(advice.iter().all(|a| a.bitrate > 500_000), "{advice:?}");
     }
 
     #[test]

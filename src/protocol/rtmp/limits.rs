@@ -67,9 +67,6 @@ pub const AGGREGATE: usize = 1 << 14;
 /// Letters of a peer's status that go into an error message.
 pub const STATUS_TEXT: usize = 512;
 
-/// Requests of ours that may wait for an answer.
-pub const PENDING_REQUESTS: usize = 64;
-
 /// Message streams a client may have open on one connection; real ones use one or two.
 pub const MESSAGE_STREAMS: usize = 64;
 

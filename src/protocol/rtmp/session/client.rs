@@ -386,9 +386,6 @@ impl ClientSession {
     fn transaction(&mut self, request: Request) -> f64 {
         let transaction = self.next_transaction;
         self.next_transaction += 1.0;
-        if self.pending.len() >= limits::PENDING_REQUESTS {
-            self.pending.remove(0);
-        }
         self.pending.push((transaction, request));
         transaction
     }
