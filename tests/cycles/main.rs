@@ -258,6 +258,7 @@ fn elements_leave_nothing_behind() {
         pipeline.stop();
         pipeline.ends_seen();
     });
+    bridges_are_freed(&film.to_string());
     let web = Pipeline::launch(
         "videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=25/1 \
          ! vp8enc deadline=1 keyframe-max-dist=5 ! webmmux streamable=true \
@@ -276,4 +277,30 @@ fn elements_leave_nothing_behind() {
         web.stop();
         assert_eq!(web.ends_seen(), Vec::<String>::new());
     });
+}
+
+/// What a few KiB of memory a round would not show: each element and pad is freed with its pipeline.
+fn bridges_are_freed(film: &str) {
+    let pipeline = Pipeline::launch(&format!(
+        "filesrc location={film} ! flvdemuxbridge name=d flvmuxbridge name=m ! fakesink sync=false \
+         d.video ! queue ! m.video d.audio ! queue ! m.audio"
+    ));
+    pipeline.play();
+    pipeline.eos();
+    let mut left: Vec<glib::WeakRef<gst::Object>> = Vec::new();
+    for name in ["d", "m"] {
+        let element = pipeline.element(name);
+        let pads = element.pads().into_iter();
+        left.extend(pads.map(|pad| pad.upcast::<gst::Object>().downgrade()));
+        left.push(element.upcast::<gst::Object>().downgrade());
+    }
+    assert_eq!(left.len(), 8, "two elements with three pads each");
+    pipeline.stop();
+    // Messages hold on to what sent them.
+    pipeline.ends_seen();
+    drop(pipeline);
+    for object in left {
+        let object = object.upgrade().map(|object| object.name());
+        assert_eq!(object, None, "it is there still");
+    }
 }

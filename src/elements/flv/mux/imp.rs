@@ -641,6 +641,10 @@ impl AggregatorImpl for FlvMuxBridge {
         let pad = gst::PadBuilder::<FlvMuxBridgePad>::from_template(template)
             .name(name)
             .build();
+        // GstAggregator takes what it gets for a floating reference, and adds one of its own to any other:
+        // every pad would stay for ever. gstreamer-base 0.25 hands on what it is given.
+        // SAFETY: the pad is alive, and the reference that is returned is the one that floats.
+        unsafe { glib::gobject_ffi::g_object_force_floating(pad.as_ptr().cast()) };
         Some(pad.upcast())
     }
 
