@@ -5,6 +5,7 @@
 // Everything here is for this program alone.
 #![allow(unreachable_pub)]
 
+mod ahead;
 mod bad_input;
 mod codecs;
 mod ffmpeg;

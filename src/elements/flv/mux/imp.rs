@@ -17,6 +17,7 @@ use super::{
         metadata,
     },
     FlvMuxBridgePad, MultitrackKind,
+    ahead::{self, Ahead},
     properties::{SPECS, Settings, TABLE},
     track::{Format, Frame, Track},
     writer::{Out, When, Writer},
@@ -26,7 +27,7 @@ use crate::{
     protocol::flv::{Needs, Script, codec::AudioCodec},
 };
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "flvmuxbridge",
         gst::DebugColorFlags::empty(),
@@ -49,11 +50,14 @@ pub struct FlvMuxBridge {
     /// Held by the aggregating thread, and not while it pushes.
     writer: Mutex<Writer>,
     scripts: Mutex<VecDeque<Script>>,
+    /// All sink pads, in the order of their making.
+    pads: Mutex<Arc<Vec<FlvMuxBridgePad>>>,
+    pub(super) ahead: Mutex<Ahead>,
 }
 
 type FlowResult = Result<gst::FlowSuccess, gst::FlowError>;
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -65,30 +69,31 @@ struct Next {
     when: When,
 }
 
+/// What pads have ready.
+fn ready(pads: &[FlvMuxBridgePad]) -> impl Iterator<Item = Next> {
+    pads.iter().filter_map(|pad| {
+        let buffer = pad.peek_buffer()?;
+        let when = running_time(pad, &buffer)?;
+        Some(Next {
+            pad: pad.clone(),
+            buffer,
+            when,
+        })
+    })
+}
+
+/// The oldest of it.
+fn oldest(pads: &[FlvMuxBridgePad]) -> Option<Next> {
+    ready(pads).min_by_key(|next| next.when.dts)
+}
+
 impl FlvMuxBridge {
     fn settings(&self) -> Arc<Settings> {
         lock(&self.running).clone()
     }
 
-    fn pads(&self) -> Vec<FlvMuxBridgePad> {
-        let pads = self.obj().sink_pads().into_iter();
-        pads.filter_map(|pad| pad.downcast().ok()).collect()
-    }
-
-    /// What pads have ready, the oldest first.
-    fn queued(&self, pads: &[FlvMuxBridgePad]) -> Vec<Next> {
-        let nexts = pads.iter().filter_map(|pad| {
-            let buffer = pad.peek_buffer()?;
-            let when = running_time(pad, &buffer)?;
-            Some(Next {
-                pad: pad.clone(),
-                buffer,
-                when,
-            })
-        });
-        let mut nexts: Vec<_> = nexts.collect();
-        nexts.sort_by_key(|next| next.when.dts);
-        nexts
+    fn pads(&self) -> Arc<Vec<FlvMuxBridgePad>> {
+        lock(&self.pads).clone()
     }
 
     /// Makes tracks of pads that have become known, and forgets those that have gone.
@@ -127,7 +132,7 @@ impl FlvMuxBridge {
             ..Needs::default()
         };
         let pads = self.pads();
-        for pad in &pads {
+        for pad in &*pads {
             let known = pad.imp().carried().format.clone();
             let format = known.or_else(|| {
                 let caps = pad.peer_query_caps(Some(&pad.pad_template_caps()));
@@ -178,10 +183,10 @@ impl FlvMuxBridge {
     }
 
     /// The first tags, and the caps that hold them.
-    fn begin(&self, settings: &Settings, queued: &[Next]) -> Out {
+    fn begin(&self, settings: &Settings, pads: &[FlvMuxBridgePad]) -> Out {
         let tags = self.merged_tags();
         let mut writer = lock(&self.writer);
-        for next in queued {
+        for next in ready(pads) {
             if let Some(at) = writer.tracks.iter().position(|track| track.pad == next.pad) {
                 writer.learn(at, &next.buffer);
             }
@@ -203,8 +208,7 @@ impl FlvMuxBridge {
     /// Takes the oldest frame and writes it, with what has to go before it.
     fn turn(&self, pads: &[FlvMuxBridgePad]) -> FlowResult {
         let settings = self.settings();
-        let queued = self.queued(pads);
-        let Some(next) = queued.first() else {
+        let Some(next) = oldest(pads) else {
             return match pads.iter().all(|pad| pad.is_eos()) {
                 true => self.finish(&settings),
                 false => Err(AGGREGATOR_FLOW_NEED_DATA),
@@ -217,7 +221,7 @@ impl FlvMuxBridge {
             writer.tracks.iter().position(|track| track.pad == pad)
         };
         let Some(at) = at else {
-            pad.drop_buffer();
+            pad.imp().take();
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
@@ -229,7 +233,7 @@ impl FlvMuxBridge {
             return Err(gst::FlowError::NotNegotiated);
         };
         if is_header(&next.buffer, &lock(&self.writer), at) {
-            pad.drop_buffer();
+            pad.imp().take();
             return Ok(gst::FlowSuccess::Ok);
         }
         if !lock(&self.writer).learn(at, &next.buffer) && next.buffer.size() > 0 {
@@ -238,14 +242,16 @@ impl FlvMuxBridge {
                 obj = pad,
                 "Dropping a frame that nothing can begin with"
             );
-            pad.drop_buffer();
+            pad.imp().take();
             return Ok(gst::FlowSuccess::Ok);
         }
         let begun = lock(&self.writer).begun;
         if !begun {
-            self.push(self.begin(&settings, &queued))?;
+            self.decide_ahead();
+            self.push(self.begin(&settings, pads))?;
         }
         let mut out = Out::new();
+        let last;
         let mut renewed = false;
         {
             let tags = self.merged_tags_if_due();
@@ -253,7 +259,7 @@ impl FlvMuxBridge {
             let Some((ms, composition, nanos)) = writer.place(&settings, at, next.when) else {
                 drop(writer);
                 gst::debug!(CAT, obj = pad, "Dropping a frame that is behind");
-                pad.drop_buffer();
+                pad.imp().take();
                 return Ok(gst::FlowSuccess::Ok);
             };
             if let Some(tags) = tags {
@@ -271,8 +277,8 @@ impl FlvMuxBridge {
             );
             let flags = next.buffer.flags();
             if flags.contains(gst::BufferFlags::GAP) && next.buffer.size() == 0 {
-                pad.drop_buffer();
-                out.extend(writer.silence(at, next.when, ms));
+                pad.imp().take();
+                last = writer.silence(at, next.when, ms);
             } else {
                 let frame = Frame {
                     key: !flags.contains(gst::BufferFlags::DELTA_UNIT),
@@ -280,9 +286,9 @@ impl FlvMuxBridge {
                     composition,
                     nanos,
                 };
-                match self.write(&mut writer, &settings, at, frame, ms, &queued) {
-                    Some(buffer) => out.push(buffer),
-                    None => gst::warning!(CAT, obj = pad, "Dropping a frame too large for a tag"),
+                last = self.write(&mut writer, &settings, at, frame, ms, &next, pads);
+                if last.is_none() {
+                    gst::warning!(CAT, obj = pad, "Dropping a frame too large for a tag");
                 }
             }
         }
@@ -291,13 +297,14 @@ impl FlvMuxBridge {
             let headers = lock(&self.writer).headers(&settings, &tags);
             self.set_caps(&headers);
         }
-        let position = out
-            .last()
-            .and_then(|buffer| Some(buffer.dts()? + buffer.duration()?));
-        if let Some(position) = position {
-            self.obj().set_position(position);
+        self.push(out)?;
+        let Some(last) = last else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
+        if let Some((dts, duration)) = last.dts().zip(last.duration()) {
+            self.obj().set_position(dts + duration);
         }
-        self.push(out)
+        self.obj().finish_buffer(last)
     }
 
     fn merged_tags_if_due(&self) -> Option<gst::TagList> {
@@ -310,6 +317,7 @@ impl FlvMuxBridge {
     }
 
     /// Writes the frame, and those of other tracks that go into the same message.
+    #[allow(clippy::too_many_arguments)]
     fn write(
         &self,
         writer: &mut Writer,
@@ -317,17 +325,19 @@ impl FlvMuxBridge {
         at: usize,
         frame: Frame,
         ms: i64,
-        queued: &[Next],
+        next: &Next,
+        pads: &[FlvMuxBridgePad],
     ) -> Option<gst::Buffer> {
-        let (next, others) = queued.split_first()?;
         let track = writer.tracks.get_mut(at)?;
         track.silent = false;
         let (kind, codec, numbered) = (track.kind(), track.four_cc(), track.numbered);
-        let data = next.pad.pop_buffer()?;
+        let data = next.pad.imp().take()?;
         if settings.multitrack == MultitrackKind::OneTrack || !numbered {
             return writer.frame(at, frame, next.when, ms, data);
         }
         let mut frames = vec![(at, frame, data)];
+        let mut others: Vec<_> = ready(pads).filter(|other| other.pad != next.pad).collect();
+        others.sort_by_key(|other| other.when.dts);
         for other in others {
             let found = writer
                 .tracks
@@ -354,7 +364,7 @@ impl FlvMuxBridge {
             if other_ms != ms || nanos != frame.nanos {
                 continue;
             }
-            let Some(data) = other.pad.pop_buffer() else {
+            let Some(data) = other.pad.imp().take() else {
                 continue;
             };
             frames.push((
@@ -610,6 +620,11 @@ impl ElementImpl for FlvMuxBridge {
         });
         &TEMPLATES
     }
+
+    fn release_pad(&self, pad: &gst::Pad) {
+        Arc::make_mut(&mut *lock(&self.pads)).retain(|known| known != pad);
+        self.parent_release_pad(pad);
+    }
 }
 
 impl AggregatorImpl for FlvMuxBridge {
@@ -641,6 +656,8 @@ impl AggregatorImpl for FlvMuxBridge {
         let pad = gst::PadBuilder::<FlvMuxBridgePad>::from_template(template)
             .name(name)
             .build();
+        ahead::count(&pad);
+        Arc::make_mut(&mut *lock(&self.pads)).push(pad.clone());
         // GstAggregator takes what it gets for a floating reference, and adds one of its own to any other:
         // every pad would stay for ever. gstreamer-base 0.25 hands on what it is given.
         // SAFETY: the pad is alive, and the reference that is returned is the one that floats.
@@ -672,7 +689,7 @@ impl AggregatorImpl for FlvMuxBridge {
     }
 
     fn next_time(&self) -> Option<ClockTime> {
-        let oldest = self.queued(&self.pads()).first()?.when.dts;
+        let oldest = oldest(&self.pads())?.when.dts;
         Some(ClockTime::from_nseconds(u64::try_from(oldest).unwrap_or(0)))
     }
 
@@ -685,14 +702,17 @@ impl AggregatorImpl for FlvMuxBridge {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         *lock(&self.running) = Arc::new(settings);
+        *lock(&self.ahead) = Ahead::Undecided;
         *lock(&self.writer) = Writer::default();
-        for pad in self.pads() {
+        for pad in &*self.pads() {
             pad.imp().carried().news = true;
+            pad.imp().held.clear();
         }
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.end_ahead();
         *lock(&self.writer) = Writer::default();
         lock(&self.scripts).clear();
         let setter = self.obj();
@@ -702,7 +722,14 @@ impl AggregatorImpl for FlvMuxBridge {
     }
 
     fn src_query(&self, query: &mut gst::QueryRef) -> bool {
-        codecs::answer(query, || self.will_need()) || self.parent_src_query(query)
+        if codecs::answer(query, || self.will_need()) {
+            return true;
+        }
+        let answered = self.parent_src_query(query);
+        if answered && Self::is_live_now(query) && self.end_ahead() {
+            return self.parent_src_query(query);
+        }
+        answered
     }
 
     // The caps hold the headers, and are known when those are.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! `flvmuxbridge`: `pad` knows what a pad carries, `writer` makes tags, `header` those that a stream
-//! begins with, `imp` is the class that decides whose turn it is.
+//! begins with, `ahead` lets sources run ahead where nothing is live, `imp` is the class that decides
+//! whose turn it is.
 
+mod ahead;
 mod header;
 mod imp;
 mod kinds;
@@ -38,6 +40,9 @@ glib::wrapper! {
     /// ```text
     /// … ! mux.video_1 … ! mux.audio_2
     /// ```
+    ///
+    /// Where nothing is live, pads may run 200 ms ahead of each other, and `min-upstream-latency` then
+    /// reads 200 ms; a value of the application's, or of `latency`, stays.
     ///
     /// Calls of scripts go in by the action signal `send-script-data`, or as a downstream event
     /// `flv-script-data` on a sink pad; both take what the messages of flvdemuxbridge hold.

@@ -6,15 +6,17 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use glib::subclass::prelude::*;
 use gst::{prelude::*, subclass::prelude::*};
-use gst_base::subclass::prelude::*;
+use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::{TrackMode, track::Format};
+use super::{TrackMode, ahead::Held, track::Format};
 
 /// The class behind [`FlvMuxBridgePad`](super::FlvMuxBridgePad).
 #[derive(Debug, Default)]
 pub struct FlvMuxBridgePad {
     mode: Mutex<TrackMode>,
     carried: Mutex<Carried>,
+    /// What waits in it.
+    pub(super) held: Held,
 }
 
 /// What events told of the stream.
@@ -29,6 +31,13 @@ pub(super) struct Carried {
 impl FlvMuxBridgePad {
     pub(super) fn mode(&self) -> TrackMode {
         *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the next frame out.
+    pub(super) fn take(&self) -> Option<gst::Buffer> {
+        let buffer = self.obj().pop_buffer()?;
+        self.held.remove(&buffer);
+        Some(buffer)
     }
 
     pub(super) fn carried(&self) -> MutexGuard<'_, Carried> {
@@ -82,6 +91,7 @@ impl AggregatorPadImpl for FlvMuxBridgePad {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         // The headers are due again with what comes after.
         self.carried().news = true;
+        self.held.clear();
         Ok(gst::FlowSuccess::Ok)
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Writer {
     date: Option<String>,
     /// What the beginning of a file says.
     metadata: Object,
+    /// Room for a head, used again and again.
+    head: BytesMut,
 }
 
 impl Writer {
@@ -200,11 +202,11 @@ impl Writer {
     ) -> Option<gst::Buffer> {
         let track = self.tracks.get(at)?;
         let kind = track.kind();
-        let mut head = BytesMut::with_capacity(HEAD + 24);
-        head.resize(HEAD, 0);
-        track.head(frame, &mut head);
+        self.head.clear();
+        self.head.resize(HEAD, 0);
+        track.head(frame, &mut self.head);
         let (duration, delta) = (data.duration(), !frame.key);
-        let mut buffer = tag_buffer(kind, ms as u32, head, data)?;
+        let mut buffer = tag_buffer(kind, ms as u32, &mut self.head, data)?;
         self.stamp(&mut buffer, kind, frame.key, when, ms, duration, delta);
         Some(buffer)
     }
@@ -379,12 +381,7 @@ fn header_buffer(bytes: impl AsRef<[u8]> + Send + 'static) -> gst::Buffer {
 }
 
 /// A tag around `data`; `head` is room for the tag's head, and the head of the body.
-fn tag_buffer(
-    kind: TagKind,
-    ms: u32,
-    mut head: BytesMut,
-    data: gst::Buffer,
-) -> Option<gst::Buffer> {
+fn tag_buffer(kind: TagKind, ms: u32, head: &mut [u8], data: gst::Buffer) -> Option<gst::Buffer> {
     let body = head.len() - HEAD + data.size();
     if body > MAX_BODY {
         return None;
@@ -394,24 +391,27 @@ fn tag_buffer(
     head.get_mut(..HEAD)?
         .copy_from_slice(&[kind as u8, s2, s1, s0, t2, t1, t0, t3, 0, 0, 0]);
     let tail = ((HEAD + body) as u32).to_be_bytes();
-    if data.size() >= SHARED {
-        let mut buffer = gst::Buffer::from_slice(head);
-        let fields = buffer.make_mut();
-        for memory in data.iter_memories_owned() {
-            fields.append_memory(memory);
-        }
-        fields.append_memory(gst::Memory::from_slice(tail));
-        return Some(buffer);
-    }
-    let mut buffer = gst::Buffer::with_size(HEAD + body + TAIL).ok()?;
+    let shared = data.size() >= SHARED;
+    let copied = if shared { 0 } else { data.size() };
+    let mut memory = gst::Memory::with_size(head.len() + copied + TAIL);
     {
-        let fields = buffer.get_mut()?;
-        let mut map = fields.map_writable().ok()?;
+        let mut map = memory.get_mut()?.map_writable().ok()?;
         let (start, rest) = map.split_at_mut_checked(head.len())?;
-        start.copy_from_slice(&head);
-        let (middle, end) = rest.split_at_mut_checked(data.size())?;
+        start.copy_from_slice(head);
+        let (middle, end) = rest.split_at_mut_checked(copied)?;
         data.copy_to_slice(0, middle).ok()?;
         end.copy_from_slice(&tail);
     }
+    let mut buffer = gst::Buffer::new();
+    let fields = buffer.get_mut()?;
+    if !shared {
+        fields.append_memory(memory);
+        return Some(buffer);
+    }
+    fields.append_memory(memory.share(0..head.len()));
+    for shared in data.iter_memories_owned() {
+        fields.append_memory(shared);
+    }
+    fields.append_memory(memory.share(head.len()..));
     Some(buffer)
 }
