@@ -234,6 +234,22 @@ fn bodies_that_lie_take_nobody_with_them() {
     }
 }
 
+/// What decoders are told with every pipeline that is linked is bounded: a MiB.
+#[test]
+fn a_configuration_has_bounds() {
+    let most = 1 << 20;
+    for (length, taken) in [(most, true), (most + 1, false)] {
+        let body = [&b"\x17\x00\x00\x00\x00"[..], &vec![1; length]].concat();
+        let file = FlvBuilder::new().headers().second(0).tag(9, 1000, &body);
+        let bench = Bench::new();
+        bench.feed(file.second(1000).bytes(), 4096);
+        let caps = bench.element.static_pad("video").unwrap().current_caps();
+        let caps = caps.expect("caps");
+        let data = caps.structure(0).unwrap().get::<gst::Buffer>("codec_data");
+        assert_eq!(data.unwrap().size() == length, taken, "{length}");
+    }
+}
+
 #[test]
 fn strangers_and_empty_files_are_told_so() {
     let dir = tempfile::tempdir().unwrap();

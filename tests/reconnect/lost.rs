@@ -20,6 +20,7 @@ use crate::{
     support::{
         flv_builder::FlvBuilder,
         flvdump::{self, Expect, Kind, Packet},
+        nginx::{Nginx, NginxConfig},
         pipeline::{AT_ONCE, Pipeline},
         process::{free_port, wait_until},
         rtmp_peer::{Message, Peer, Server},
@@ -150,6 +151,39 @@ fn a_sink_knocks_until_it_is_let_in() {
     let outcomes: Vec<_> = (0..4).map(|_| server.outcome().unwrap()).collect();
     let came: Vec<_> = outcomes.iter().filter(|o| !o.is_empty()).collect();
     assert_one_gap(&film, &packets(came[0]), &packets(came[1]));
+    pipeline.stop();
+}
+
+#[test]
+fn nginx_crashes_and_comes_back() {
+    let mut nginx = Nginx::start(NginxConfig::default());
+    let film = film(6);
+    let pipeline = publishing(&film, &nginx.url("live", "one"), "");
+    nginx.wait("publish", "one");
+    let recording = nginx.recording("one");
+    wait_until("it has a second of it", || {
+        std::fs::metadata(&recording).is_ok_and(|file| file.len() > 20_000)
+    });
+    nginx.kill();
+    for cause in ["lost", "refused"] {
+        let waiting = pipeline.notice("rtmp-connection");
+        assert_eq!(waiting.get::<&str>("cause"), Ok(cause));
+    }
+    nginx.start_again();
+    while pipeline.notice("rtmp-connection").get::<&str>("state") != Ok("connected") {}
+    nginx.wait("publish", "one");
+    pipeline.eos();
+    // What it recorded before was written over.
+    let came = flvdump::read(&nginx.recorded("one"));
+    let sent = flvdump::parse(film.bytes()).unwrap();
+    let to_end = Expect {
+        to_end: true,
+        ..Expect::LIVE
+    };
+    let run = flvdump::assert_same(&sent, &came, to_end);
+    assert!(run.skipped > 0, "{run:?}");
+    let picture = media(&came).into_iter().find(|p| p.kind == Kind::Video);
+    assert!(picture.is_some_and(|picture| picture.keyframe));
     pipeline.stop();
 }
 

@@ -37,7 +37,9 @@ pub const REFUSED: &str = "refused";
 #[derive(Debug)]
 pub struct Nginx {
     port: u16,
-    process: Process,
+    /// None between [`Nginx::kill`] and [`Nginx::start_again`].
+    process: Option<Process>,
+    config: NginxConfig,
     hooks: Hooks,
     dir: TempDir,
 }
@@ -88,10 +90,25 @@ impl Nginx {
         });
         Self {
             port,
-            process,
+            process: Some(process),
+            config,
             hooks,
             dir,
         }
+    }
+
+    /// Ends it as a crash does: nobody is told.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again at its port, with what it has recorded.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let text = rtmp_config(&self.config, self.dir.path(), self.port, self.hooks.port);
+        let mut process = Process::start(&mut nginx(self.dir.path(), &["rtmp"], &text));
+        process.listens(self.port).unwrap_or_else(|e| panic!("{e}"));
+        self.process = Some(process);
     }
 
     pub fn port(&self) -> u16 {
@@ -112,7 +129,7 @@ impl Nginx {
     #[track_caller]
     pub fn wait(&self, call: &str, name: &str) -> Event {
         self.hooks.wait(call, name).unwrap_or_else(|seen| {
-            let said = self.process.said();
+            let said = self.said();
             panic!("no '{call}' of '{name}' within {PATIENCE:?}; seen: {seen:?}; nginx:\n{said}")
         })
     }
@@ -131,12 +148,13 @@ impl Nginx {
 
     /// What nginx logged.
     pub fn said(&self) -> String {
-        self.process.said()
+        let process = self.process.as_ref();
+        process.map(Process::said).unwrap_or_default()
     }
 
     /// Process id, for CPU and memory figures.
     pub fn id(&self) -> u32 {
-        self.process.id()
+        self.process.as_ref().map_or(0, Process::id)
     }
 }
 
