@@ -17,10 +17,13 @@ use rustls::{
 };
 
 use super::*;
-use crate::net::{
-    Stage,
-    stack::{Stack, Target},
-    testing::{Driver, Identity, PATIENCE, Pki},
+use crate::{
+    net::{
+        Stage,
+        stack::{Stack, Target},
+        testing::{Driver, Identity, PATIENCE, Pki},
+    },
+    protocol::rtmp::limits,
 };
 
 type ServerStream = StreamOwned<ServerConnection, TcpStream>;
@@ -345,6 +348,34 @@ fn showing(
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(shown)),
     )
+}
+
+/// A server that hands out tickets for ever keeps nobody busy for ever: rustls holds no such flight, and counts
+/// empty records and updates of keys itself. Our own limit is for what it may let through one day.
+#[test]
+fn records_without_data_have_a_limit() {
+    let pki = Pki::new();
+    let identity = pki.issue(HERE);
+    // Of some 100 bytes each, in portions of up to 4 KiB; a sound server sends two.
+    let enough = limits::TLS_FRUITLESS_STEPS * 4096 / 100;
+    for (tickets, floods) in [(2, false), (2 * enough, true)] {
+        let mut config = (*odd_server(&identity, &identity, &[&TLS13])).clone();
+        config.send_tls13_tickets = tickets;
+        let (address, thread) = tls_server(Arc::new(config), |stream| {
+            let _ = stream.write_all(b"hello");
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        });
+        let mut driver = Driver::new();
+        let mut stack = open(&mut driver, target(address, pki.client())).unwrap();
+        let read = driver.read_to_end(&mut stack);
+        match read {
+            Ok(bytes) => assert!(!floods && bytes == b"hello", "{bytes:?}"),
+            Err(error) => assert!(floods, "{error}"),
+        }
+        drop(stack);
+        thread.join().unwrap();
+    }
 }
 
 #[test]
