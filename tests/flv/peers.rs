@@ -51,6 +51,54 @@ fn classic_codecs_come_out_as_flvdemux_has_them() {
     assert_eq!(audio.packets, their_audio.packets);
 }
 
+/// A film whose pictures are larger than a block of a file, some of many blocks, in which each byte has a
+/// value of its own.
+fn large_pictures() -> Vec<u8> {
+    let tag = |kind: u8, ms: u32, body: &[u8]| {
+        let [_, s2, s1, s0] = (body.len() as u32).to_be_bytes();
+        let [t3, t2, t1, t0] = ms.to_be_bytes();
+        let mut tag = vec![kind, s2, s1, s0, t2, t1, t0, t3, 0, 0, 0];
+        tag.extend_from_slice(body);
+        tag.extend_from_slice(&(body.len() as u32 + 11).to_be_bytes());
+        tag
+    };
+    let mut film = b"FLV\x01\x05\0\0\0\x09\0\0\0\0".to_vec();
+    film.extend(tag(9, 0, &[0x17, 0, 0, 0, 0, 1, 66, 0, 30, 255, 0xe0, 0]));
+    film.extend(tag(8, 0, &[0xaf, 0, 0x12, 0x10]));
+    for (at, size) in [70_000, 200_000, 15_000, 65_520, 900_000, 33_000, 131_072]
+        .into_iter()
+        .enumerate()
+    {
+        let ms = at as u32 * 40;
+        let first = if at == 0 { 0x17 } else { 0x27 };
+        let mut picture = vec![first, 1, 0, 0, [0, 80][at % 2]];
+        picture.extend((0..size).map(|byte: u32| (byte * 31 / 7 + ms) as u8));
+        film.extend(tag(9, ms, &picture));
+        film.extend(tag(8, ms, &[0xaf, 1, at as u8, 2, 3]));
+    }
+    film
+}
+
+#[test]
+fn large_pictures_come_out_as_flvdemux_has_them_in_any_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.flv");
+    fs::write(&file, large_pictures()).unwrap();
+    let [their_video, their_audio] = demuxed(&file, "", "flvdemux");
+    assert_eq!(their_video.packets.len(), 7);
+    for between in [
+        "",
+        "blocksize=4096 ! queue",
+        "blocksize=30000 ! queue",
+        "blocksize=65536 ! queue",
+        "blocksize=1000000 ! queue",
+    ] {
+        let [video, audio] = demuxed(&file, between, "flvdemuxbridge");
+        assert_eq!(video.packets, their_video.packets, "{between}");
+        assert_eq!(audio.packets, their_audio.packets, "{between}");
+    }
+}
+
 /// Writes a film with a muxer.
 fn muxed(film: &Path, muxer: &str, path: &Path) {
     let source = source(film);

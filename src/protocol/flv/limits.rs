@@ -14,3 +14,7 @@ pub const SEARCHED_BODY: usize = 4 << 20;
 /// Most bytes of a decoder's configuration that are kept and put into caps. Real ones have some
 /// hundred; parameter sets of 8K with HDR some thousand.
 pub const CONFIG: usize = 1 << 20;
+
+/// Most pieces in which a tag is left. A buffer of GStreamer holds sixteen memories, and copies all of
+/// them together at the seventeenth.
+pub const SPANNING_PIECES: usize = 8;

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod needs;
 pub mod reader;
 pub mod script;
+pub mod spanning;
 pub mod splice;
 pub mod tag;
 
@@ -22,4 +23,5 @@ pub use headers::Headers;
 pub use needs::Needs;
 pub use reader::{FlvError, Item, Reader};
 pub use script::Script;
+pub use spanning::SpanningTag;
 pub use tag::{Tag, TagKind};

@@ -4,6 +4,8 @@
 //! back-pointer (Adobe FLV 10.1, Annex E.4.1). RTMP carries the bodies of the same tags as messages,
 //! so a tag that arrived from a socket goes to a pad, and one from a pad to a socket, without a copy.
 
+use std::ops::Range;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Bytes of the tag head.
@@ -136,6 +138,14 @@ impl Tag {
     /// The body alone, sharing the bytes.
     pub fn body_bytes(&self) -> Bytes {
         self.bytes.slice(HEAD..self.bytes.len() - TAIL)
+    }
+
+    /// Part of the body, sharing the bytes; empty where there is no such part.
+    pub fn body_part(&self, part: Range<usize>) -> Bytes {
+        match self.body().get(part) {
+            Some(part) => self.bytes.slice_ref(part),
+            None => Bytes::new(),
+        }
     }
 
     /// The whole tag as a file has it.

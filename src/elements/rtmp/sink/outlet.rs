@@ -58,7 +58,7 @@ impl Outlet {
         loop {
             match self.reader.next()? {
                 None => return Ok(None),
-                Some(Item::Header { .. } | Item::Skipped(_)) => {}
+                Some(Item::Header { .. } | Item::Skipped(_) | Item::Spanning(_)) => {}
                 // Muxers push their headers as well; those of the caps have gone out before.
                 Some(Item::Tag(tag)) if self.headers.iter().any(|h| h.body() == tag.body()) => {}
                 Some(Item::Tag(tag)) => return Ok(Some(tag)),

@@ -165,6 +165,7 @@ proptest! {
             Item::Header { .. } => HEADER.len(),
             Item::Tag(tag) => tag.as_flv().len(),
             Item::Skipped(bytes) => *bytes,
+            Item::Spanning(tag) => tag.flv_len(),
         }).sum();
         prop_assert!(covered <= bytes.len());
     }
