@@ -12,7 +12,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn ffmpeg(program: &Path, arguments: &[&str]) {
+pub fn ffmpeg(program: &Path, arguments: &[&str]) {
     let mut command = Command::new(program);
     command
         .args(["-nostdin", "-loglevel", "error", "-y"])
@@ -45,7 +45,7 @@ fn packets(program: &Path, file: &Path, map: &str) -> Vec<(i64, usize)> {
 }
 
 /// Decoded pictures or samples of a stream, as hashes: who decodes the same got the same.
-fn decoded(program: &Path, file: &Path, map: &str) -> String {
+pub fn decoded(program: &Path, file: &Path, map: &str) -> String {
     let output = Command::new(program)
         .args(["-nostdin", "-loglevel", "error", "-i"])
         .arg(file)
@@ -60,8 +60,8 @@ fn decoded(program: &Path, file: &Path, map: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-const PICTURES: &str = "testsrc2=size=160x120:rate=25:duration=2";
-const SOUND: &str = "sine=frequency=440:sample_rate=48000:duration=2";
+pub const PICTURES: &str = "testsrc2=size=160x120:rate=25:duration=2";
+pub const SOUND: &str = "sine=frequency=440:sample_rate=48000:duration=2";
 
 /// What an encoder of ffmpeg makes, through our demuxer and muxer, and back to ffmpeg.
 fn there_and_back(program: &Path, kind: &str, encoder: &[&str], muxer: &str) -> Stream {

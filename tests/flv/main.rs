@@ -18,3 +18,4 @@ mod seek;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod takers;

@@ -183,7 +183,12 @@ impl VideoFormat {
                         let depth = u32::from(config.bit_depth);
                         fields.set("bit-depth-luma", depth);
                         fields.set("bit-depth-chroma", depth);
-                        fields.set("chroma-format", chroma_name(config.chroma));
+                        let (name, site) = chroma(config.chroma);
+                        fields.set("chroma-format", name);
+                        // mp4mux 1.22 crashes where it is missing.
+                        if let Some(site) = site {
+                            fields.set("chroma-site", site);
+                        }
                     }
                     full_range = config.full_range;
                     let said = |number: u8| (number != 2).then_some(number);
@@ -235,13 +240,20 @@ impl VideoFormat {
     }
 }
 
-const CHROMA: [(&str, u8); 4] = [("4:2:0", 1), ("4:2:0", 0), ("4:2:2", 2), ("4:4:4", 3)];
+/// `chromaSubsampling` of VP9 (VP Codec ISO Media File Format Binding), as `chroma-format` and
+/// `chroma-site` have it. The first of a format is what stands for it.
+const CHROMA: [(&str, Option<&str>, u8); 4] = [
+    ("4:2:0", Some("cosited"), 1),
+    ("4:2:0", Some("v-cosited"), 0),
+    ("4:2:2", None, 2),
+    ("4:4:4", None, 3),
+];
 
-fn chroma_name(number: u8) -> &'static str {
-    let mut names = CHROMA.iter();
-    names
-        .find(|(_, chroma)| *chroma == number)
-        .map_or("4:2:0", |(name, _)| name)
+fn chroma(number: u8) -> (&'static str, Option<&'static str>) {
+    let found = CHROMA.iter().find(|(_, _, chroma)| *chroma == number);
+    let [first, ..] = CHROMA;
+    let (name, site, _) = found.unwrap_or(&first);
+    (name, *site)
 }
 
 /// What parsers put into caps; an encoder's say too little, the first frame has to be asked.
@@ -249,7 +261,10 @@ fn vp_from_caps(structure: &gst::StructureRef, color: &ColorInfo) -> Option<VpCo
     let profile = structure.get::<&str>("profile").ok()?.parse().ok()?;
     let depth = structure.get::<u32>("bit-depth-luma").ok()?;
     let chroma = structure.get::<&str>("chroma-format").ok()?;
-    let (_, chroma) = CHROMA.iter().find(|(name, _)| *name == chroma)?;
+    let site = structure.get::<&str>("chroma-site").ok();
+    let mut named = CHROMA.iter().filter(|(name, ..)| *name == chroma);
+    let first = named.clone().next();
+    let (.., chroma) = named.find(|(_, at, _)| *at == site).or(first)?;
     // From the frame they are right; from caps they would be a guess.
     color.config.matrix?;
     Some(VpConfig {

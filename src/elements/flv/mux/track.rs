@@ -229,10 +229,15 @@ impl Track {
                         body.extend_from_slice(config);
                     });
                 }
-                // Behind the configuration: ffmpeg makes a stream of what comes first.
+                // Behind the configuration: ffmpeg makes a stream of what comes first. As a command: ffmpeg
+                // writes it so, and takes any other for a picture.
                 if self.four_cc().is_some() && format.color != ColorInfo::default() {
                     add(&|body| {
-                        self.video_head(VideoPacket::Metadata, AT_ONCE).write(body);
+                        let head = VideoHead {
+                            frame: FrameType::Command,
+                            ..self.video_head(VideoPacket::Metadata, AT_ONCE)
+                        };
+                        head.write(body);
                         format.color.write(body);
                     });
                 }
