@@ -21,7 +21,7 @@ fn round_trip(encoder: &str, kind: &str, muxer: &str) -> [Stream; 2] {
     )
 }
 
-fn missing(element: &str) -> bool {
+pub fn missing(element: &str) -> bool {
     init();
     let missing = gst::ElementFactory::find(element).is_none();
     if missing {

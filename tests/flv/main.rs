@@ -8,6 +8,7 @@
 mod ahead;
 mod bad_input;
 mod codecs;
+mod enhanced;
 mod ffmpeg;
 mod live;
 mod negotiation;

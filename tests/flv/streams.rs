@@ -27,6 +27,7 @@ pub struct Packet {
     pub delta: bool,
     pub discont: bool,
     pub header: bool,
+    pub decode_only: bool,
     pub data: Vec<u8>,
 }
 
@@ -110,6 +111,7 @@ pub fn watch(sink: &gst::Element) -> Arc<Mutex<Stream>> {
             delta: flags.contains(gst::BufferFlags::DELTA_UNIT),
             discont: flags.contains(gst::BufferFlags::DISCONT),
             header: flags.contains(gst::BufferFlags::HEADER),
+            decode_only: flags.contains(gst::BufferFlags::DECODE_ONLY),
             data: buffer.map_readable().expect("a buffer").to_vec(),
         });
         Ok(gst::FlowSuccess::Ok)

@@ -18,7 +18,7 @@ const AT_MOST: f64 = 0.7;
 pub(super) fn run(bench: &Bench<'_>, report: &mut Report) -> Result<(), String> {
     let (slow, fast) = (&bench.media.live, &bench.media.short()?.flv);
     let mut lines = Vec::new();
-    for (rate, file, times) in [("2 Mb/s", slow, 40), ("50 Mb/s", fast, 10)] {
+    for (rate, file, times) in [("2 Mb/s", slow, 120), ("50 Mb/s", fast, 30)] {
         for (what, role, theirs, ours) in [
             ("mux", "flv-mux", "flvmux", "flvmuxbridge"),
             (
