@@ -4,8 +4,6 @@
 
 use std::fs;
 
-use gst::prelude::*;
-
 use crate::{
     codecs::missing,
     streams::{QUEUE, Stream, run, source, watch},
