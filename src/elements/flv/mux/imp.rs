@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The class behind [`FlvMuxBridge`](super::FlvMuxBridge): whose turn it is.
+//! The class behind [`FlvMuxBridge`](super::FlvMuxBridge): settings, pads and what events tell.
 
 use std::{
     collections::VecDeque,
@@ -9,22 +9,20 @@ use std::{
 
 use glib::subclass::Signal;
 use gst::{ClockTime, prelude::*, subclass::prelude::*};
-use gst_base::{AGGREGATOR_FLOW_NEED_DATA, AggregatorPad, prelude::*, subclass::prelude::*};
+use gst_base::{AggregatorPad, subclass::prelude::*};
 
 use super::{
-    super::{
-        caps::{self, audio::AudioFormat},
-        metadata,
-    },
-    FlvMuxBridgePad, MultitrackKind,
+    super::{caps, metadata},
+    FlvMuxBridgePad,
     ahead::{self, Ahead},
     properties::{SPECS, Settings, TABLE},
-    track::{Format, Frame, Track},
-    writer::{Out, When, Writer},
+    track::{Format, Track},
+    turn::oldest,
+    writer::Writer,
 };
 use crate::{
     elements::{AUTHOR, codecs, property},
-    protocol::flv::{Needs, Script, codec::AudioCodec},
+    protocol::flv::{Needs, Script},
 };
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -39,65 +37,41 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// one has mistaken this for a file.
 const SCRIPTS: usize = 1024;
 
-/// Bytes of the file header, behind which the metadata is.
-const FILE_HEADER: u64 = 13;
-
 #[derive(Debug, Default)]
 pub struct FlvMuxBridge {
     settings: Mutex<Settings>,
     /// What they were when the element left READY; they do not change after that.
     running: Mutex<Arc<Settings>>,
     /// Held by the aggregating thread, and not while it pushes.
-    writer: Mutex<Writer>,
-    scripts: Mutex<VecDeque<Script>>,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) scripts: Mutex<VecDeque<Script>>,
     /// All sink pads, in the order of their making.
     pads: Mutex<Arc<Vec<FlvMuxBridgePad>>>,
     pub(super) ahead: Mutex<Ahead>,
 }
 
-type FlowResult = Result<gst::FlowSuccess, gst::FlowError>;
+pub(super) type FlowResult = Result<gst::FlowSuccess, gst::FlowError>;
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The next frame of a pad.
-#[derive(Debug)]
-struct Next {
-    pad: FlvMuxBridgePad,
-    buffer: gst::Buffer,
-    when: When,
-}
-
-/// What pads have ready.
-fn ready(pads: &[FlvMuxBridgePad]) -> impl Iterator<Item = Next> {
-    pads.iter().filter_map(|pad| {
-        let buffer = pad.peek_buffer()?;
-        let when = running_time(pad, &buffer)?;
-        Some(Next {
-            pad: pad.clone(),
-            buffer,
-            when,
-        })
-    })
-}
-
-/// The oldest of it.
-fn oldest(pads: &[FlvMuxBridgePad]) -> Option<Next> {
-    ready(pads).min_by_key(|next| next.when.dts)
-}
-
 impl FlvMuxBridge {
-    fn settings(&self) -> Arc<Settings> {
+    pub(super) fn settings(&self) -> Arc<Settings> {
         lock(&self.running).clone()
     }
 
-    fn pads(&self) -> Arc<Vec<FlvMuxBridgePad>> {
+    pub(super) fn pads(&self) -> Arc<Vec<FlvMuxBridgePad>> {
         lock(&self.pads).clone()
     }
 
     /// Makes tracks of pads that have become known, and forgets those that have gone.
-    fn update_tracks(&self, writer: &mut Writer, settings: &Settings, pads: &[FlvMuxBridgePad]) {
+    pub(super) fn update_tracks(
+        &self,
+        writer: &mut Writer,
+        settings: &Settings,
+        pads: &[FlvMuxBridgePad],
+    ) {
         writer.tracks.retain(|track| pads.contains(&track.pad));
         for pad in pads {
             let format = {
@@ -162,7 +136,7 @@ impl FlvMuxBridge {
     }
 
     /// All tags: of the application, and of upstream.
-    fn merged_tags(&self) -> gst::TagList {
+    pub(super) fn merged_tags(&self) -> gst::TagList {
         let obj = self.obj();
         let setter: &gst::TagSetter = obj.upcast_ref();
         let own = setter.tag_list();
@@ -173,259 +147,6 @@ impl FlvMuxBridge {
             (Some(tags), None) | (None, Some(tags)) => tags,
             (None, None) => gst::TagList::new(),
         }
-    }
-
-    fn push(&self, out: Out) -> FlowResult {
-        for buffer in out {
-            self.obj().finish_buffer(buffer)?;
-        }
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// The first tags, and the caps that hold them.
-    fn begin(&self, settings: &Settings, pads: &[FlvMuxBridgePad]) -> Out {
-        let tags = self.merged_tags();
-        let mut writer = lock(&self.writer);
-        for next in ready(pads) {
-            if let Some(at) = writer.tracks.iter().position(|track| track.pad == next.pad) {
-                writer.learn(at, &next.buffer);
-            }
-        }
-        let headers = writer.headers(settings, &tags);
-        writer.begin(&headers);
-        drop(writer);
-        self.set_caps(&headers);
-        headers
-    }
-
-    fn set_caps(&self, headers: &[gst::Buffer]) {
-        let caps = gst::Caps::builder("video/x-flv")
-            .field("streamheader", gst::Array::new(headers.iter().cloned()))
-            .build();
-        self.obj().set_src_caps(&caps);
-    }
-
-    /// Takes the oldest frame and writes it, with what has to go before it.
-    fn turn(&self, pads: &[FlvMuxBridgePad]) -> FlowResult {
-        let settings = self.settings();
-        let Some(next) = oldest(pads) else {
-            return match pads.iter().all(|pad| pad.is_eos()) {
-                true => self.finish(&settings),
-                false => Err(AGGREGATOR_FLOW_NEED_DATA),
-            };
-        };
-        self.update_tracks(&mut lock(&self.writer), &settings, pads);
-        let pad = next.pad.clone();
-        let at = {
-            let writer = lock(&self.writer);
-            writer.tracks.iter().position(|track| track.pad == pad)
-        };
-        let Some(at) = at else {
-            pad.imp().take();
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Format,
-                (
-                    "Pad {} was sent data without saying of what kind. Put a parser in front.",
-                    pad.name()
-                )
-            );
-            return Err(gst::FlowError::NotNegotiated);
-        };
-        if is_header(&next.buffer, &lock(&self.writer), at) {
-            pad.imp().take();
-            return Ok(gst::FlowSuccess::Ok);
-        }
-        if !lock(&self.writer).learn(at, &next.buffer) && next.buffer.size() > 0 {
-            gst::warning!(
-                CAT,
-                obj = pad,
-                "Dropping a frame that nothing can begin with"
-            );
-            pad.imp().take();
-            return Ok(gst::FlowSuccess::Ok);
-        }
-        let begun = lock(&self.writer).begun;
-        if !begun {
-            self.decide_ahead();
-            self.push(self.begin(&settings, pads))?;
-        }
-        let mut out = Out::new();
-        let last;
-        let mut renewed = false;
-        {
-            let tags = self.merged_tags_if_due();
-            let mut writer = lock(&self.writer);
-            let Some((ms, composition, nanos)) = writer.place(&settings, at, next.when) else {
-                drop(writer);
-                gst::debug!(CAT, obj = pad, "Dropping a frame that is behind");
-                pad.imp().take();
-                return Ok(gst::FlowSuccess::Ok);
-            };
-            if let Some(tags) = tags {
-                out.extend(writer.metadata(&settings, &tags, ms));
-                renewed = !out.is_empty();
-            }
-            let due = writer.due(at, ms);
-            renewed |= !due.is_empty();
-            out.extend(due);
-            let scripts = std::mem::take(&mut *lock(&self.scripts));
-            out.extend(
-                scripts
-                    .iter()
-                    .filter_map(|script| writer.script(script, ms)),
-            );
-            let flags = next.buffer.flags();
-            if flags.contains(gst::BufferFlags::GAP) && next.buffer.size() == 0 {
-                pad.imp().take();
-                last = writer.silence(at, next.when, ms);
-            } else {
-                let frame = Frame {
-                    key: !flags.contains(gst::BufferFlags::DELTA_UNIT),
-                    droppable: flags.contains(gst::BufferFlags::DROPPABLE),
-                    composition,
-                    nanos,
-                };
-                last = self.write(&mut writer, &settings, at, frame, ms, &next, pads);
-                if last.is_none() {
-                    gst::warning!(CAT, obj = pad, "Dropping a frame too large for a tag");
-                }
-            }
-        }
-        if renewed {
-            let tags = self.merged_tags();
-            let headers = lock(&self.writer).headers(&settings, &tags);
-            self.set_caps(&headers);
-        }
-        self.push(out)?;
-        let Some(last) = last else {
-            return Ok(gst::FlowSuccess::Ok);
-        };
-        if let Some((dts, duration)) = last.dts().zip(last.duration()) {
-            self.obj().set_position(dts + duration);
-        }
-        self.obj().finish_buffer(last)
-    }
-
-    fn merged_tags_if_due(&self) -> Option<gst::TagList> {
-        let due = {
-            let mut writer = lock(&self.writer);
-            std::mem::take(&mut writer.metadata_due) && writer.begun
-        };
-        // The metadata of a file is at its beginning.
-        (due && self.settings().streamable).then(|| self.merged_tags())
-    }
-
-    /// Writes the frame, and those of other tracks that go into the same message.
-    #[allow(clippy::too_many_arguments)]
-    fn write(
-        &self,
-        writer: &mut Writer,
-        settings: &Settings,
-        at: usize,
-        frame: Frame,
-        ms: i64,
-        next: &Next,
-        pads: &[FlvMuxBridgePad],
-    ) -> Option<gst::Buffer> {
-        let track = writer.tracks.get_mut(at)?;
-        track.silent = false;
-        let (kind, codec, numbered) = (track.kind(), track.four_cc(), track.numbered);
-        let data = next.pad.imp().take()?;
-        if settings.multitrack == MultitrackKind::OneTrack || !numbered {
-            return writer.frame(at, frame, next.when, ms, data);
-        }
-        let mut frames = vec![(at, frame, data)];
-        let mut others: Vec<_> = ready(pads).filter(|other| other.pad != next.pad).collect();
-        others.sort_by_key(|other| other.when.dts);
-        for other in others {
-            let found = writer
-                .tracks
-                .iter()
-                .position(|track| track.pad == other.pad);
-            let Some(track) = found.and_then(|at| writer.tracks.get(at)) else {
-                continue;
-            };
-            let fits = track.numbered
-                && track.kind() == kind
-                && !track.config_due
-                && (settings.multitrack == MultitrackKind::ManyTracksManyCodecs
-                    || track.four_cc() == codec);
-            let flags = other.buffer.flags();
-            let key = !flags.contains(gst::BufferFlags::DELTA_UNIT);
-            let gap = flags.contains(gst::BufferFlags::GAP) && other.buffer.size() == 0;
-            let Some(found) = found.filter(|_| fits && key == frame.key && !gap) else {
-                continue;
-            };
-            let Some((other_ms, composition, nanos)) = writer.place(settings, found, other.when)
-            else {
-                continue;
-            };
-            if other_ms != ms || nanos != frame.nanos {
-                continue;
-            }
-            let Some(data) = other.pad.imp().take() else {
-                continue;
-            };
-            frames.push((
-                found,
-                Frame {
-                    composition,
-                    ..frame
-                },
-                data,
-            ));
-        }
-        match <[_; 1]>::try_from(frames) {
-            Ok([(at, frame, data)]) => writer.frame(at, frame, next.when, ms, data),
-            Err(frames) => writer.frames(settings.multitrack, &frames, next.when, ms),
-        }
-    }
-
-    /// Nothing more comes.
-    fn finish(&self, settings: &Settings) -> FlowResult {
-        let begun = lock(&self.writer).begun;
-        if !begun {
-            let has_tracks = {
-                let pads = self.pads();
-                let mut writer = lock(&self.writer);
-                self.update_tracks(&mut writer, settings, &pads);
-                !writer.tracks.is_empty()
-            };
-            if has_tracks {
-                self.push(self.begin(settings, &[]))?;
-            }
-            return Err(gst::FlowError::Eos);
-        }
-        let ends = lock(&self.writer).ends();
-        self.push(ends)?;
-        if !settings.streamable {
-            self.write_totals()?;
-        }
-        Err(gst::FlowError::Eos)
-    }
-
-    /// Goes back and writes into the beginning of a file what is only known at its end.
-    fn write_totals(&self) -> FlowResult {
-        let pad = self.obj().src_pad().clone();
-        let mut query = gst::query::Seeking::new(gst::Format::Bytes);
-        if !pad.peer_query(query.query_mut()) || !query.result().0 {
-            gst::info!(
-                CAT,
-                imp = self,
-                "No duration and no index: downstream cannot seek"
-            );
-            return Ok(gst::FlowSuccess::Ok);
-        }
-        let Some(buffer) = lock(&self.writer).final_metadata() else {
-            return Ok(gst::FlowSuccess::Ok);
-        };
-        let mut segment = gst::FormattedSegment::<gst::format::Bytes>::new();
-        let start = gst::format::Bytes::from_u64(FILE_HEADER);
-        segment.set_start(start);
-        segment.set_time(start);
-        self.obj().update_segment(&segment);
-        self.obj().finish_buffer(buffer)
     }
 
     fn caps_changed(&self, pad: &FlvMuxBridgePad, caps: &gst::CapsRef) -> bool {
@@ -497,38 +218,6 @@ fn track_id(pad: &FlvMuxBridgePad) -> u8 {
         .split_once('_')
         .and_then(|(_, number)| number.parse().ok());
     number.unwrap_or(0)
-}
-
-/// DTS and PTS in running time, ns; each stands in for the other.
-fn running_time(pad: &FlvMuxBridgePad, buffer: &gst::BufferRef) -> Option<When> {
-    let segment = pad.segment();
-    let segment = segment.downcast_ref::<ClockTime>()?;
-    let running = |time: Option<ClockTime>| {
-        let running = segment.to_running_time_full(time?)?;
-        let ns = i64::try_from(running.abs().nseconds()).ok()?;
-        Some(if running.is_negative() { -ns } else { ns })
-    };
-    let (dts, pts) = (running(buffer.dts()), running(buffer.pts()));
-    let position = || running(segment.position()).unwrap_or(0);
-    let dts = dts.or(pts).unwrap_or_else(position);
-    Some(When {
-        dts,
-        pts: pts.unwrap_or(dts),
-    })
-}
-
-/// Headers of Opus, FLAC and Speex come as buffers too, and are in the caps.
-fn is_header(buffer: &gst::BufferRef, writer: &Writer, at: usize) -> bool {
-    let codec = writer.tracks.get(at).map(|track| &track.format);
-    let timeless = buffer.pts().is_none() && buffer.dts().is_none();
-    (timeless || buffer.flags().contains(gst::BufferFlags::HEADER))
-        && matches!(
-            codec,
-            Some(Format::Audio(AudioFormat {
-                codec: AudioCodec::Opus | AudioCodec::Flac | AudioCodec::Speex,
-                ..
-            }))
-        )
 }
 
 #[glib::object_subclass]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! `flvmuxbridge`: `pad` knows what a pad carries, `writer` makes tags, `header` those that a stream
-//! begins with, `ahead` lets sources run ahead where nothing is live, `imp` is the class that decides
-//! whose turn it is.
+//! begins with, `ahead` lets sources run ahead where nothing is live, `turn` decides whose turn it is,
+//! `imp` is the class.
 
 mod ahead;
 mod header;
@@ -11,6 +11,7 @@ mod kinds;
 mod pad;
 mod properties;
 mod track;
+mod turn;
 mod writer;
 
 use glib::prelude::*;
