@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! `flvdemuxbridge`: `flow` makes pads and buffers of tags, `lane` tells when they are, `pull` reads
-//! files and seeks in them, `imp` is the class.
+//! files and seeks in them, `ask` answers what downstream asks for, `imp` is the class.
 
+mod ask;
 mod flow;
 mod imp;
 mod lane;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use gst::{ClockTime, prelude::*, subclass::prelude::*};
 
 use super::{
+    ask,
     flow::Flow,
     imp::{self, CAT, lock},
     track::Kind,
@@ -195,7 +196,7 @@ impl imp::FlvDemuxBridge {
             && let Some(sign) = found
             && let Ok(time) = u64::try_from(sign.time)
         {
-            imp::snap(&mut segment, ClockTime::from_mseconds(time));
+            ask::snap(&mut segment, ClockTime::from_mseconds(time));
         }
         let position = found.map_or(FIRST_TAG, |sign| sign.position);
         gst::debug!(CAT, imp = self, "Seeking to {target}: byte {position}");
