@@ -333,6 +333,11 @@ impl Peer {
             if let Some(message) = self.read_chunk()? {
                 if let (SET_CHUNK_SIZE, Ok(size)) = (message.kind, message.body[..].try_into()) {
                     self.chunk_size_in = u32::from_be_bytes(size) as usize;
+                    if self.chunk_size_in == 0 {
+                        // What follows are headers without end: ffmpeg 5.1 obeys when it is told so.
+                        let what = "a chunk size of 0";
+                        return Err(io::Error::new(ErrorKind::InvalidData, what));
+                    }
                 }
                 return Ok(message);
             }
