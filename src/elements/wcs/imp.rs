@@ -21,7 +21,7 @@ use super::{
     kinds::{Action, SessionStatus, StreamStatus},
     lock,
     outlet::Outlet,
-    peer::Peer,
+    peer::{self, Peer},
     properties::{SPECS, TABLE},
     settings::Settings,
     signals::SIGNALS,
@@ -558,6 +558,7 @@ impl ElementImpl for WcsWebrtcBin {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
+            gst::StateChange::NullToReady => peer::warm_up(),
             gst::StateChange::ReadyToPaused => {
                 if let Err(error) = self.begin() {
                     self.post_error_message(error);

@@ -6,7 +6,10 @@
 //! so a [`Proof`] does, and no media pass before. It also aborts the process at a second offer after a
 //! rejected section, so there is never a second one.
 
-use std::sync::{Arc, mpsc::Sender};
+use std::{
+    sync::{Arc, Once, mpsc::Sender},
+    thread,
+};
 
 use gst::prelude::*;
 
@@ -241,6 +244,17 @@ impl Peer {
             .emit_by_name::<()>("get-stats", &[&None::<gst::Pad>, &promise]);
         told.recv_timeout(patience).ok()
     }
+}
+
+/// Has the key of this process made, which takes RSA a tenth of a second and more, while nobody waits for it:
+/// GStreamer's DTLS plugin does that with the first of its elements, and webrtcbin needs it for the first offer.
+pub(super) fn warm_up() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let made = thread::Builder::new().name("wcs-key".to_owned());
+        // Without it, the first offer takes as much longer.
+        let _ = made.spawn(|| drop(gst::ElementFactory::make("dtlsdec").build()));
+    });
 }
 
 /// Tells ICE what it need not do.

@@ -16,6 +16,13 @@ pub(super) fn prepare(webrtc: &gst::Element) {
     agent.emit_by_name::<bool>("add-local-ip-address", &[&"127.0.0.1"]);
 }
 
+/// Who answers with all candidates at once does not wait 200 ms for a router to open ports.
+pub(super) fn forgo_upnp(webrtc: &gst::Element) {
+    let ice = webrtc.property::<glib::Object>("ice-agent");
+    let agent = ice.property::<glib::Object>("agent");
+    agent.set_property("upnp", false);
+}
+
 pub(super) fn nick(object: &gst::Element, property: &str) -> String {
     let value = object.property_value(property);
     glib::EnumValue::from_value(&value).map_or_else(String::new, |(_, value)| value.nick().into())

@@ -93,6 +93,7 @@ impl Call {
         let pipeline = super::super::pipeline::launch(&line)?;
         let two = pipeline.by_name("two").ok_or("no webrtcbin")?;
         rtc::prepare(&two);
+        rtc::forgo_upnp(&two);
         rtc::connected(&two, connected);
         bare::drain(&pipeline, &two);
         pipeline
