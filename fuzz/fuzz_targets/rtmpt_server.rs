@@ -42,7 +42,8 @@ fuzz_target!(|data: &[u8]| {
                 let _ = exchange.take(now, Verb::Idle, number, Bytes::from_static(&[0]));
             }
             3 | 4 => {
-                if let Ok(Answer::Body(body)) = exchange.answer(now, number) {
+                if let Ok(Answer::Body(pieces)) = exchange.answer(now, number) {
+                    let body = Bytes::from(pieces.concat());
                     match answers.get(&number) {
                         Some(known) => assert_eq!(*known, body, "an answer changes"),
                         None => {
