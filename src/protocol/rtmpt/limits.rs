@@ -8,11 +8,17 @@ use std::time::Duration;
 /// 63.
 pub const ID: usize = 63;
 
-/// How long bytes may wait for others to share a request or a reply with; the more they are, the less, in
-/// proportion to what they lack of [`FULL`]. Nobody is late by 20 ms for it, and of the 70 pictures and pieces
-/// of sound that 2 Mb/s have in a second, some 44 heads are left, 2.9 % of the bytes. With 24 ms, sound would
-/// go in pairs, and heads come to 2.7 %.
-pub const GATHER: Duration = Duration::from_millis(19);
+/// How long pieces of fewer than [`FEW`] bytes may wait for others to share a request or a reply with. One ms
+/// more than the 23 of an AAC frame at 44.1 kHz: sound goes in pairs, or with the picture between. With
+/// less, each would go for itself, and 43 heads a second are 3.4 % of 2 Mb/s.
+pub const GATHER: Duration = Duration::from_millis(24);
+
+/// Hardly a picture at 2 Mb/s, and a piece of sound at up to 128 kb/s.
+pub const FEW: usize = 448;
+
+/// How long they wait at most with a longer piece among them; the more they are together, the less, in
+/// proportion to what they lack of [`FULL`]. No picture is to be late by 20 ms.
+pub const GATHER_MORE: Duration = Duration::from_millis(19);
 
 /// Bytes that come after so long a silence do not wait: nothing flows that they could share with.
 pub const SPACING: Duration = Duration::from_millis(60);

@@ -33,6 +33,8 @@ pub use server::{Exchange, Refused, Target, Verb};
 
 use std::time::{Duration, Instant};
 
+use crate::protocol::rtmp::transmit::Transmit;
+
 /// What every body is.
 pub const CONTENT_TYPE: &str = "application/x-fcs";
 
@@ -46,10 +48,13 @@ pub fn interval(polling_byte: u8) -> Duration {
 }
 
 /// When bytes go out of which the first came at `since`, and the last that went before them at `last`.
-fn gathered(bytes: usize, since: Instant, last: Instant) -> Instant {
-    // The less a head is of them, the less they wait: a picture hardly, sound for the next one.
-    let missing = limits::FULL.saturating_sub(bytes) as u32;
-    let wait = limits::GATHER * missing / limits::FULL as u32;
+fn gathered(bytes: &Transmit, since: Instant, last: Instant) -> Instant {
+    let missing = limits::FULL.saturating_sub(bytes.len()) as u32;
+    let wait = match bytes.longest() < limits::FEW {
+        true => limits::GATHER,
+        // The less a head is of them, the less they wait.
+        false => limits::GATHER_MORE * missing / limits::FULL as u32,
+    };
     (since + wait).min(since.max(last + limits::SPACING))
 }
 

@@ -294,7 +294,7 @@ impl Exchange {
             // Who has something to say is not kept waiting for what nobody says.
             (None, _) if spoke => asked,
             (None, _) => asked + self.hold(asked),
-            (Some(since), Some(last)) => gathered(self.outgoing.len(), since, last).max(asked),
+            (Some(since), Some(last)) => gathered(&self.outgoing, since, last).max(asked),
             (Some(_), None) => asked,
         }
     }

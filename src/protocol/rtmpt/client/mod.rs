@@ -356,7 +356,7 @@ impl TunnelClient {
     fn due(&self) -> Option<Instant> {
         let since = self.since?;
         match self.last_request {
-            Some(last) if self.is_warm() => Some(gathered(self.pending.len(), since, last)),
+            Some(last) if self.is_warm() => Some(gathered(&self.pending, since, last)),
             _ => Some(since),
         }
     }
