@@ -50,10 +50,11 @@ pub fn interval(polling_byte: u8) -> Duration {
 /// When bytes go out of which the first came at `since`, and the last that went before them at `last`.
 fn gathered(bytes: &Transmit, since: Instant, last: Instant) -> Instant {
     let missing = limits::FULL.saturating_sub(bytes.len()) as u32;
-    let wait = match bytes.longest() < limits::FEW {
-        true => limits::GATHER,
+    let wait = match missing {
+        0 => Duration::ZERO,
+        _ if bytes.longest() < limits::FEW => limits::GATHER,
         // The less a head is of them, the less they wait.
-        false => limits::GATHER_MORE * missing / limits::FULL as u32,
+        _ => limits::GATHER_MORE * missing / limits::FULL as u32,
     };
     (since + wait).min(since.max(last + limits::SPACING))
 }

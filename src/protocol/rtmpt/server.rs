@@ -76,6 +76,9 @@ impl Target {
 /// much went, and makes another request of the rest. The id within cannot be guessed, so no media look
 /// like it.
 pub fn next_send(id: &str, sequence: u64, bytes: &[u8]) -> Option<bool> {
+    if bytes.first().is_some_and(|first| *first != b'P') {
+        return Some(false);
+    }
     let head = format!("POST /send/{id}/{} HTTP/1.", sequence.saturating_add(1));
     let known = bytes.len().min(head.len());
     match bytes.get(..known) == head.as_bytes().get(..known) {
@@ -140,6 +143,9 @@ pub struct Exchange {
     closed: bool,
     seen: Instant,
 }
+
+/// The polling byte of who has nothing more to say.
+const CLOSED: &[u8] = &[0];
 
 /// Empty replies in a row after which the polling byte goes up one step.
 const PATIENCE: u32 = 10;
@@ -314,16 +320,16 @@ impl Exchange {
     fn body(&mut self, now: Instant) -> Vec<Bytes> {
         let polling = self.polling(now);
         if self.closed {
-            return vec![Bytes::from_static(&[0])];
+            return vec![Bytes::from_static(CLOSED)];
         }
         self.since = None;
         let data = std::iter::from_fn(|| self.outgoing.pop());
-        std::iter::once(Bytes::copy_from_slice(&[polling]))
+        std::iter::once(Bytes::from_static(polling))
             .chain(data)
             .collect()
     }
 
-    fn polling(&mut self, now: Instant) -> u8 {
+    fn polling(&mut self, now: Instant) -> &'static [u8] {
         self.answers += 1;
         if self.outgoing.is_empty() {
             self.empty += 1;
@@ -333,13 +339,13 @@ impl Exchange {
             }
             // Everything has been said.
             if self.ended {
-                return 0;
+                return CLOSED;
             }
         } else {
             (self.empty, self.step) = (0, 0);
             self.last_data = Some(now);
         }
-        POLLING_BYTES.get(self.step).copied().unwrap_or(1)
+        POLLING_BYTES.get(self.step..=self.step).unwrap_or(&[1])
     }
 
     /// Bytes of the session that came, at most `room`.
