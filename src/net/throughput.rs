@@ -80,7 +80,7 @@ impl Throughput {
         if acknowledged <= before {
             // A dead network says nothing about what it carries when it lives, and no encoder can do
             // with nothing.
-            self.last = Some((now, acknowledged));
+            (self.last, self.throughput) = (Some((now, acknowledged)), 0.0);
             return None;
         }
         let rate = acknowledged.saturating_sub(before) as f64 * 8.0 / span.as_secs_f64();
@@ -198,6 +198,7 @@ mod tests {
         line.run(2000, 8000, 20, false);
         assert_eq!(line.run(2000, 0, 40, false), []);
         assert!(line.estimate() > 2000, "{}", line.estimate());
+        assert_eq!(line.throughput.throughput(), 0);
         // What piled up meanwhile is sent first.
         let advice = line.run(2000, 8000, 30, true);
         assert!(advice.iter().all(|a| a.bitrate > 500_000), "{advice:?}");
