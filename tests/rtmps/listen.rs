@@ -3,9 +3,8 @@
 //! `rtmpsrc` as the server that others publish to over TLS.
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use gst::ResourceError;
@@ -19,7 +18,7 @@ use crate::{
         media,
         peers::{Pace, ffmpeg_publish},
         pipeline::{Pipeline, quoted},
-        process::PATIENCE,
+        process::{PATIENCE, Process},
     },
 };
 
@@ -132,18 +131,13 @@ fn strangers_are_no_harm() {
 fn odd_handshakes_are_no_harm() {
     let listener = Listener::new(|_| String::new());
     let address = format!("127.0.0.1:{}", listener.port);
-    let mut s_client = Command::new("openssl");
     let options = ["s_client", "-noservername", "-tls1_2", "-connect", &address];
-    let s_client = s_client.args(options).stdin(Stdio::piped());
-    let streams = s_client.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut stranger = streams.spawn().expect("openssl");
+    let mut stranger = Process::start_to_tell(Command::new("openssl").args(options));
     // The letter alone on a line asks for it; the other end says no, which is the end for s_client.
-    let mut input = stranger.stdin.take().expect("its input");
-    input.write_all(b"R\n").expect("a question");
-    let ended = stranger.wait_with_output().expect("an end");
-    let (said, wrong) = (ended.stdout, String::from_utf8_lossy(&ended.stderr));
-    assert!(String::from_utf8_lossy(&said).contains("Protocol  : TLSv1.2"));
-    assert!(wrong.contains("no renegotiation"), "{wrong}");
+    stranger.tell("R\n");
+    let said = stranger.wait(PATIENCE).expect("an end").said;
+    assert!(said.contains("Protocol  : TLSv1.2"), "{said}");
+    assert!(said.contains("no renegotiation"), "{said}");
 
     let publisher = publishing(&listener.url("rtmps"), &ca(&listener.authority));
     publisher.play();

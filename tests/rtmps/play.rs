@@ -2,11 +2,7 @@
 
 //! `rtmpsrc` and servers with certificates of all kinds.
 
-use std::{
-    io::{Read as _, Write as _},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{path::Path, process::Command};
 
 use gst::ResourceError;
 use tempfile::tempdir;
@@ -19,7 +15,7 @@ use crate::{
         media,
         nginx::TlsConfig,
         pipeline::{Failure, Pipeline, quoted},
-        process::{free_port, is_listening, wait_until},
+        process::{Process, free_port, wait_until},
     },
 };
 
@@ -123,45 +119,32 @@ fn a_server_that_renegotiates_is_left() {
     let authority = Authority::new("Test authority");
     let issued = authority.issue(For::Server, &["127.0.0.1"]);
     let (port, mut server) = s_server(&issued);
-    let (mut says, mut hears) = (server.stdin.take(), server.stdout.take());
     let location = format!("rtmps://127.0.0.1:{port}/live/one");
     let options = format!("{} timeout=10 reconnect=never", ca(&authority));
     let pipeline = playing(&location, &options, Path::new("/dev/null"));
     pipeline.play();
-    // It prints what it gets: the handshake of RTMP, so that of TLS is over.
-    let mut page = Vec::new();
-    let hears = hears.as_mut().expect("its output");
-    while !String::from_utf8_lossy(&page).contains("Secure Renegotiation IS supported") {
-        let mut piece = [0; 4096];
-        let got = hears.read(&mut piece).expect("what it says");
-        assert_ne!(got, 0, "it ended: {}", String::from_utf8_lossy(&page));
-        page.extend_from_slice(&piece[..got]);
-    }
-    let says = says.as_mut().expect("its input");
-    says.write_all(b"R\n").expect("a question");
-    let failure = pipeline.error_of("source");
-    failure.assert_sentence();
-    server.kill().expect("an end");
-    let said = server.wait_with_output().expect("an end");
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.contains("no renegotiation"), "{said}");
+    wait_until("the handshake of TLS is over", || {
+        server.said().contains("Secure Renegotiation IS supported")
+    });
+    server.tell("R\n");
+    pipeline.error_of("source").assert_sentence();
+    wait_until("it was told no", || {
+        server.said().contains("no renegotiation")
+    });
     assert_eq!(pipeline.errors_left("source").len(), 0);
 }
 
-/// OpenSSL's server, which does as it is told on its input.
-fn s_server(of: &Certificate) -> (u16, Child) {
+/// OpenSSL's server, which does as it is told.
+fn s_server(of: &Certificate) -> (u16, Process) {
     let port = free_port();
-    let child = Command::new("openssl")
-        .args(["s_server", "-tls1_2", "-accept", &port.to_string()])
-        .args([Path::new("-cert"), &of.certificate])
-        .args([Path::new("-key"), &of.key])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("openssl");
-    wait_until("it listens", || is_listening(port));
-    (port, child)
+    let mut server = Process::start_to_tell(
+        Command::new("openssl")
+            .args(["s_server", "-tls1_2", "-accept", &port.to_string()])
+            .args([Path::new("-cert"), &of.certificate])
+            .args([Path::new("-key"), &of.key]),
+    );
+    server.listens(port).unwrap_or_else(|e| panic!("{e}"));
+    (port, server)
 }
 
 #[test]

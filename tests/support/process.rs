@@ -5,7 +5,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::Read,
+    io::{Read, Write as _},
     net::{Ipv4Addr, TcpListener},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -40,13 +40,22 @@ pub struct Ended {
 impl Process {
     /// Starts a process without a standard input; what it writes is kept for failure messages.
     pub fn start(command: &mut Command) -> Self {
+        Self::spawn(command, Stdio::null())
+    }
+
+    /// The same with one, for [`Process::tell`].
+    pub fn start_to_tell(command: &mut Command) -> Self {
+        Self::spawn(command, Stdio::piped())
+    }
+
+    fn spawn(command: &mut Command, input: Stdio) -> Self {
         let mut line = command.get_program().to_string_lossy().into_owned();
         for argument in command.get_args() {
             let _ = write!(line, " {}", argument.to_string_lossy());
         }
         let (mut output, error) = std::io::pipe().expect("a pipe");
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(error.try_clone().expect("another end"))
             .stderr(error)
             .spawn()
@@ -114,6 +123,13 @@ impl Process {
             Ok(Ended { status, said }) => panic!("{line}\n{status}\n{said}"),
             Err(e) => panic!("{e}"),
         }
+    }
+
+    /// Writes to its standard input.
+    #[track_caller]
+    pub fn tell(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().expect("an input");
+        input.write_all(text.as_bytes()).expect("a reader");
     }
 
     /// Asks the process to end, as Ctrl+C does, so that it finishes its files.
