@@ -51,8 +51,7 @@ impl Flow {
                 gst::warning!(
                     CAT,
                     obj = element,
-                    "{kind:?} of a codec that was not configured",
-                    kind = Kind::Audio
+                    "Audio of a codec that was not configured"
                 );
                 continue;
             };

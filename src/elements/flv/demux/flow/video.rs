@@ -112,8 +112,7 @@ impl Flow {
             gst::warning!(
                 CAT,
                 obj = element,
-                "{kind:?} of a codec that was not configured",
-                kind = Kind::Video
+                "Video of a codec that was not configured"
             );
             return DONE;
         };
