@@ -361,7 +361,7 @@ fn a_pipeline_that_waits_can_pause() {
     wait_for_level(&pipeline);
     // Often: a pause that came before the streaming thread had woken from the one before used to find
     // it waiting for the network with the base class's lock.
-    for _ in 0..100 {
+    for _ in 0..1000 {
         for state in [gst::State::Paused, gst::State::Playing] {
             pipeline.reach(state);
         }

@@ -97,7 +97,13 @@ impl Pipeline {
     pub fn reach(&self, state: gst::State) {
         let patience = gst::ClockTime::try_from(PATIENCE).ok();
         let begun = self.pipeline.set_state(state);
-        if begun.is_ok() && self.pipeline.state(patience).0.is_ok() {
+        // Whose time is over is still on its way, and no error.
+        let there = [
+            gst::StateChangeSuccess::Success,
+            gst::StateChangeSuccess::NoPreroll,
+        ];
+        let reached = |result: gst::StateChangeSuccess| there.contains(&result);
+        if begun.is_ok() && self.pipeline.state(patience).0.is_ok_and(reached) {
             return;
         }
         let error = self.bus.pop_filtered(&[gst::MessageType::Error]);

@@ -12,7 +12,7 @@ use glib::subclass::{Signal, prelude::*};
 use gst::{prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::{listen::OnAir, notices::Notices, outlet::Outlet};
+use super::{listen::OnAir, notices::Notices, outlet::Outlet, pauses::Pauses};
 use crate::{
     elements::rtmp::{
         PROTOCOLS,
@@ -54,8 +54,7 @@ pub struct RtmpSink {
     notices: Arc<Notices>,
     /// One failure is one message, whichever thread sees it first.
     failed: AtomicBool,
-    /// The element is on its way to PAUSED, or there.
-    paused: AtomicBool,
+    pub(super) pauses: Pauses,
     media_timestamp: Mutex<Option<u32>>,
     /// Of a listener, between PAUSED and READY.
     on_air: Mutex<Option<OnAir>>,
@@ -94,7 +93,7 @@ impl RtmpSink {
     /// settings may still change, and adds an error of its own to ours.
     fn begin(&self) -> Result<(), gst::StateChangeError> {
         self.failed.store(false, Ordering::SeqCst);
-        self.paused.store(true, Ordering::SeqCst);
+        self.pauses.forget();
         *lock(&self.media_timestamp) = None;
         let settings = self.with_settings(|settings| settings.clone());
         *lock(&self.streaming) = Streaming {
@@ -187,10 +186,12 @@ impl RtmpSink {
         if let Some(publisher) = known {
             return Ok(publisher);
         }
+        let obj = self.obj();
+        self.pauses.pass(obj.upcast_ref())?;
         loop {
             match self.connect(outlet.needs()) {
                 Ok(publisher) => return Ok(publisher),
-                Err(None) => self.wait_out_pause()?,
+                Err(None) => self.pauses.wait_out(obj.upcast_ref())?,
                 Err(Some(failure)) => {
                     self.fail(&failure);
                     return Err(gst::FlowError::Error);
@@ -247,30 +248,16 @@ impl RtmpSink {
         &self,
         mut work: impl FnMut() -> Result<T, PushError>,
     ) -> Result<T, gst::FlowError> {
+        let obj = self.obj();
+        self.pauses.pass(obj.upcast_ref())?;
         loop {
             match work() {
                 Ok(done) => return Ok(done),
-                Err(PushError::Interrupted) => self.wait_out_pause()?,
+                Err(PushError::Interrupted) => self.pauses.wait_out(obj.upcast_ref())?,
                 Err(PushError::Failed(error)) => {
-                    self.notices.failed(&self.obj(), error);
+                    self.notices.failed(&obj, error);
                     return Err(gst::FlowError::Error);
                 }
-            }
-        }
-    }
-
-    /// What interrupted us may be a pause as well as the end; the base class knows. It holds its
-    /// preroll lock around render() and around every serialised event, which this wait lets go; a
-    /// pause, and so NULL, waits for that lock.
-    ///
-    /// A pause that follows so closely that this thread has not woken yet counts as waited for: the
-    /// base class then neither interrupts again nor asks for a preroll. Whoever went on would keep the
-    /// lock for as long as the network blocks, and with it the way back to PLAYING.
-    pub(super) fn wait_out_pause(&self) -> Result<(), gst::FlowError> {
-        loop {
-            self.obj().wait_preroll()?;
-            if !self.paused.load(Ordering::SeqCst) {
-                return Ok(());
             }
         }
     }
@@ -497,12 +484,13 @@ impl ElementImpl for RtmpSink {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::ReadyToPaused => self.begin()?,
-            // Before the base class interrupts us, so that whoever it interrupts knows why.
-            gst::StateChange::PlayingToPaused => self.paused.store(true, Ordering::SeqCst),
-            gst::StateChange::PausedToPlaying => self.paused.store(false, Ordering::SeqCst),
+            gst::StateChange::PlayingToPaused => self.pauses.begin(),
             _ => {}
         }
         let result = self.parent_change_state(transition);
+        if transition == gst::StateChange::PausedToPlaying {
+            self.pauses.end(self.obj().upcast_ref());
+        }
         let stopped = transition == gst::StateChange::PausedToReady;
         if stopped || (transition == gst::StateChange::ReadyToPaused && result.is_err()) {
             self.end();
@@ -597,7 +585,10 @@ impl BaseSinkImpl for RtmpSink {
                     "The stream has ended, the server has it all"
                 );
             }
-            gst::EventView::FlushStop(_) => lock(&self.streaming).outlet.reset(),
+            gst::EventView::FlushStop(_) => {
+                self.pauses.forget();
+                lock(&self.streaming).outlet.reset();
+            }
             _ => {}
         }
         self.parent_event(event)

@@ -104,13 +104,15 @@ impl RtmpSink {
 
     /// The station, opened now if it was not before.
     fn open_station(&self) -> Result<Arc<Station>, gst::FlowError> {
+        if let Some(station) = self.station() {
+            return Ok(station);
+        }
+        let obj = self.obj();
+        self.pauses.pass(obj.upcast_ref())?;
         loop {
-            if let Some(station) = self.station() {
-                return Ok(station);
-            }
             match self.listen() {
                 Ok(station) => return Ok(station),
-                Err(None) => self.wait_out_pause()?,
+                Err(None) => self.pauses.wait_out(obj.upcast_ref())?,
                 Err(Some(failure)) => {
                     self.fail(&failure);
                     return Err(gst::FlowError::Error);
@@ -127,8 +129,10 @@ impl RtmpSink {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let station = self.open_station()?;
         if streaming.waits {
+            let obj = self.obj();
+            self.pauses.pass(obj.upcast_ref())?;
             while !station.wait_for_player() {
-                self.wait_out_pause()?;
+                self.pauses.wait_out(obj.upcast_ref())?;
             }
             streaming.waits = false;
         }

@@ -7,6 +7,7 @@ mod imp;
 mod listen;
 mod notices;
 mod outlet;
+mod pauses;
 mod station;
 
 use glib::subclass::prelude::*;
