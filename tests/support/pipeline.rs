@@ -142,7 +142,13 @@ impl Pipeline {
         loop {
             let message = self.message(&[gst::MessageType::Progress, gst::MessageType::Error]);
             match message.view() {
-                gst::MessageView::Progress(progress) if progress.get().2.contains(says) => return,
+                gst::MessageView::Progress(progress) => {
+                    // Not by its get(), which does not free what it is given (gstreamer-rs 0.25.4).
+                    let text = progress.structure().map(|s| s.get::<String>("text"));
+                    if text.is_some_and(|text| text.is_ok_and(|text| text.contains(says))) {
+                        return;
+                    }
+                }
                 gst::MessageView::Error(error) => panic!("{:?}", Failure::new(error)),
                 _ => {}
             }
