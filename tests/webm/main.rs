@@ -16,6 +16,7 @@ mod client;
 mod edge;
 mod film;
 mod http;
+mod latency;
 mod peers;
 mod station;
 mod streams;
