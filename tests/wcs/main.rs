@@ -15,6 +15,7 @@ mod browser;
 mod chromium;
 mod codecs;
 mod example;
+mod faults;
 mod media;
 mod play;
 mod publish;

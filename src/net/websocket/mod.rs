@@ -112,10 +112,10 @@ pub enum WebSocketError {
     #[error(transparent)]
     Net(#[from] NetError),
     /// The server answers with another HTTP status.
-    #[error("the server answers {0} where a WebSocket was asked for")]
+    #[error("the server answers {0} where a WebSocket was asked for{hint}", hint = hint(*.0))]
     Http(u16),
     /// It answers something that is no opening of a WebSocket.
-    #[error("the server does not open a WebSocket: {0}")]
+    #[error("what listens there does not open a WebSocket: {0}; check host and port of the URI")]
     NotOpened(String),
     /// It does not answer.
     #[error("the server did not open the WebSocket within {0:?}")]
@@ -134,6 +134,17 @@ pub enum WebSocketError {
         /// The server's words.
         reason: String,
     },
+}
+
+fn hint(status: u16) -> &'static str {
+    match status {
+        200..=299 => "; it is another server, check port and path of the URI",
+        300..=399 => "; set the URI to the address that it points to",
+        401 | 403 => "; it wants other credentials",
+        404 => "; check the path of the URI",
+        500..=599 => "; the server runs and its service does not",
+        _ => "",
+    }
 }
 
 fn farewell(code: &Option<u16>, reason: &str) -> String {
@@ -391,13 +402,16 @@ impl WebSocket {
             code: None,
             reason: String::new(),
         };
+        let not_opened = || WebSocketError::NotOpened("it closes the connection".to_owned());
         match error {
             Error::Io(error) => match error.downcast::<NetError>() {
                 Ok(NetError::Closed { .. }) if opened => cut(),
+                Ok(NetError::Closed { .. }) => not_opened(),
                 Ok(error) => error.into(),
                 Err(error) => NetError::from_io(super::Stage::Stream, error).into(),
             },
             Error::Http(response) => WebSocketError::Http(response.status().as_u16()),
+            Error::Protocol(ProtocolError::HandshakeIncomplete) => not_opened(),
             Error::Capacity(CapacityError::MessageTooLong { .. }) => {
                 WebSocketError::TooLong(self.opening.max_message)
             }

@@ -101,6 +101,9 @@ pub enum CallError {
     /// No answer to the offer.
     #[error("the server did not answer within {0:?}")]
     NoAnswer(Duration),
+    /// The server says that it is over, before it flowed.
+    #[error("the stream ended before it began: {}", .0.as_deref().unwrap_or("the server does not say why"))]
+    NeverBegan(Option<String>),
     /// An answer, and then no media.
     #[error("the stream did not start within {0:?} after the server's answer")]
     NotStarted(Duration),
@@ -587,9 +590,11 @@ impl ClientSession {
         if !status.is_end() {
             return self.chat(now, Event::Status(state));
         }
+        let began = matches!(call.progress, Progress::Running | Progress::Ending);
         self.calls.remove(&id);
         let result = match status {
             StreamStatus::Failed => Err(CallError::Failed(state.info.clone())),
+            _ if !began => Err(CallError::NeverBegan(state.info.clone())),
             _ => Ok(state.info.clone()),
         };
         self.events.push_back(Event::Status(state));

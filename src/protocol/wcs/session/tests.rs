@@ -252,6 +252,7 @@ fn the_server_ends_calls_at_every_step() {
             let info = info.map(str::to_owned);
             let wanted = match status {
                 "FAILED" => Err(CallError::Failed(info)),
+                _ if step < 2 => Err(CallError::NeverBegan(info)),
                 _ => Ok(info),
             };
             assert_eq!(dialogue.ended(), wanted, "{step} {status}");
