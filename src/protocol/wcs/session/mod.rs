@@ -17,7 +17,12 @@
 //! A message about a call that is not known is counted and dropped, and whatever a server says too
 //! often is counted and not told: see [`limits::CHATTER`].
 
+mod allowance;
 mod call;
+mod config;
+mod error;
+mod event;
+mod heard;
 #[cfg(test)]
 mod tests;
 
@@ -28,181 +33,22 @@ use std::{
 
 use serde_json::Value;
 
-use self::call::{Call, Progress};
+use self::{
+    allowance::Allowance,
+    call::{Call, Progress},
+};
+pub use self::{
+    config::{SessionConfig, Timeouts},
+    error::{AskError, CallError, SessionError},
+    event::{Event, Stats, Transmit},
+};
 use super::{
-    SessionStatus, StreamEventType, StreamStatus, limits,
+    SessionStatus, StreamEventType, limits,
     message::{
-        Availability, AvailableStream, ClientMessage, Connection, DataStatus, Fail, Other,
-        OutgoingEvent, PlayStream, PublishStream, SendData, ServerMessage, Snapshot, StreamEvent,
-        StreamState, UserData, VideoFormat, VideoRate,
+        AvailableStream, ClientMessage, OutgoingEvent, PlayStream, PublishStream, SendData,
+        ServerMessage, Snapshot,
     },
 };
-
-/// How long each step may take. Zero is for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From `connection` to `getUserData`.
-    pub session: Duration,
-    /// From an offer to the server's answer.
-    pub answer: Duration,
-    /// From the answer to media: ICE, DTLS, and what the server wants to see before it says so.
-    pub start: Duration,
-    /// From asking for the end to the end.
-    pub end: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            session: Duration::from_secs(10),
-            answer: limits::ANSWER,
-            start: Duration::from_secs(20),
-            end: Duration::from_secs(5),
-        }
-    }
-}
-
-/// What a session is to be.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// The first message.
-    pub connection: Connection,
-    /// How long each step may take.
-    pub timeouts: Timeouts,
-    /// After this much silence of the server it is asked whether it is there. Zero for never.
-    pub ping_interval: Duration,
-    /// After this many questions without an answer it counts as gone. Zero for never.
-    pub ping_probes: u32,
-}
-
-/// Why a session is over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SessionError {
-    /// `getUserData` did not come.
-    #[error("the server did not establish the session within {0:?}")]
-    NotEstablished(Duration),
-    /// `getUserData` says no.
-    #[error("the server refuses the session: {0}")]
-    Refused(String),
-    /// Nothing was heard, ping or not.
-    #[error("the server has been silent for {0:?}, also when asked whether it is there")]
-    Silent(Duration),
-    /// It reads nothing of what is sent.
-    #[error("the server reads nothing; {0} messages wait for it")]
-    Stuck(usize),
-}
-
-/// Why a call is over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The server says that it failed, and perhaps why.
-    #[error("the stream failed: {}", .0.as_deref().unwrap_or("the server does not say why"))]
-    Failed(Option<String>),
-    /// No answer to the offer.
-    #[error("the server did not answer within {0:?}")]
-    NoAnswer(Duration),
-    /// The server says that it is over, before it flowed.
-    #[error("the stream ended before it began: {}", .0.as_deref().unwrap_or("the server does not say why"))]
-    NeverBegan(Option<String>),
-    /// An answer, and then no media.
-    #[error("the stream did not start within {0:?} after the server's answer")]
-    NotStarted(Duration),
-}
-
-/// Why something cannot be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
-    /// The session is not established, or no longer.
-    #[error("the session is not established")]
-    NotEstablished,
-    /// There is such a call already.
-    #[error("the media session id is in use")]
-    InUse,
-    /// There is no such call.
-    #[error("there is no such call")]
-    NoSuchCall,
-    /// More calls than a session may have.
-    #[error("the session has too many calls")]
-    TooMany,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Streams can be asked for.
-    Established(UserData),
-    /// The server's version.
-    Version(String),
-    /// The answer to a call's offer, its first one.
-    Answer {
-        /// The call.
-        id: String,
-        /// As it came.
-        sdp: String,
-    },
-    /// How a call is doing, other than before or with more to say.
-    Status(StreamState),
-    /// A call is over: as asked for or by the server (`Ok`), or for a reason. It is forgotten.
-    Ended {
-        /// The call.
-        id: String,
-        /// Why.
-        result: Result<Option<String>, CallError>,
-    },
-    /// Codec of the sound of a call.
-    AudioCodec {
-        /// The call.
-        id: String,
-        /// The server's name for it.
-        name: String,
-    },
-    /// Size of the picture of a call.
-    VideoFormat(VideoFormat),
-    /// What arrives at the server.
-    InboundVideoRate(VideoRate),
-    /// What the server sends.
-    OutboundVideoRate(VideoRate),
-    /// Something happened in a stream.
-    StreamEvent(StreamEvent),
-    /// The answer to [`ClientSession::ask_available`].
-    Available(Availability),
-    /// The answer to [`ClientSession::send_data`].
-    DataStatus(DataStatus),
-    /// From the application behind the server.
-    Data(Value),
-    /// The server reports a failure that ends no call.
-    Warning(Fail),
-    /// A message that is not known.
-    Unknown(Other),
-    /// Text that is no message, and why.
-    Malformed(String),
-    /// The session is over, and all its calls with it.
-    Failed(SessionError),
-}
-
-/// What to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transmit {
-    /// A text frame.
-    Text(String),
-    /// A ping of WebSocket's own, which every server answers.
-    Ping,
-}
-
-/// Counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Messages that came.
-    pub received: u64,
-    /// Messages that were sent.
-    pub sent: u64,
-    /// Of those that came, about calls that are not known.
-    pub stray: u64,
-    /// Of those that came, not told because there were too many.
-    pub untold: u64,
-    /// Of those that came, no messages at all.
-    pub malformed: u64,
-}
 
 /// See the module's text.
 #[derive(Debug)]
@@ -456,151 +302,6 @@ impl ClientSession {
         after(self.heard.max(self.pinged), self.config.ping_interval)
     }
 
-    fn handle_message(&mut self, now: Instant, message: ServerMessage) {
-        match message {
-            ServerMessage::GetUserData(data) => self.greeted(data),
-            ServerMessage::GetVersion(version) => self.chat(now, Event::Version(version)),
-            ServerMessage::Ping => {
-                // A server that floods us gets one answer for what came before we got to write.
-                let pong = Transmit::Text(ClientMessage::Pong.to_json());
-                if self.outbox.back() != Some(&pong) {
-                    self.outbox.push_back(pong);
-                }
-            }
-            ServerMessage::Pong => {}
-            ServerMessage::SetRemoteSdp {
-                media_session_id: id,
-                sdp,
-            } => self.answered(now, id, sdp),
-            ServerMessage::NotifyStreamStatusEvent(state) => self.told(now, state),
-            ServerMessage::Fail(fail) if fail.api_method == "StreamStatusEvent" => {
-                self.told(
-                    now,
-                    StreamState {
-                        media_session_id: fail.id,
-                        // That it failed is what the message says.
-                        status: match fail.status.as_str() {
-                            "" => StreamStatus::Failed,
-                            _ => fail.status,
-                        },
-                        info: fail.info,
-                        ..StreamState::default()
-                    },
-                );
-            }
-            ServerMessage::Fail(fail) => self.chat(now, Event::Warning(fail)),
-            ServerMessage::NotifyAudioCodec {
-                media_session_id: id,
-                name,
-            } => self.chat_of_call(now, id.clone(), Event::AudioCodec { id, name }),
-            ServerMessage::NotifyVideoFormat(format) => {
-                self.chat_of_call(
-                    now,
-                    format.media_session_id.clone(),
-                    Event::VideoFormat(format),
-                );
-            }
-            ServerMessage::InboundVideoRate(rate) => {
-                self.chat_of_call(
-                    now,
-                    rate.media_session_id.clone(),
-                    Event::InboundVideoRate(rate),
-                );
-            }
-            ServerMessage::OutboundVideoRate(rate) => {
-                self.chat_of_call(
-                    now,
-                    rate.media_session_id.clone(),
-                    Event::OutboundVideoRate(rate),
-                );
-            }
-            ServerMessage::NotifyStreamEvent(event) => {
-                self.chat_of_call(
-                    now,
-                    event.media_session_id.clone(),
-                    Event::StreamEvent(event),
-                );
-            }
-            ServerMessage::AvailableStream(answer) => match self.is_answer(&answer.id) {
-                true => self.events.push_back(Event::Available(answer)),
-                false => self.stats.stray += 1,
-            },
-            ServerMessage::DataStatusEvent(answer) => match self.is_answer(&answer.operation_id) {
-                true => self.events.push_back(Event::DataStatus(answer)),
-                false => self.stats.stray += 1,
-            },
-            ServerMessage::OnDataEvent(payload) => self.chat(now, Event::Data(payload)),
-            ServerMessage::Other(other) => self.chat(now, Event::Unknown(other)),
-        }
-    }
-
-    fn greeted(&mut self, data: UserData) {
-        if self.status != SessionStatus::Connected {
-            return;
-        }
-        match &data.status {
-            SessionStatus::Established => {
-                self.status = SessionStatus::Established;
-                self.deadline = None;
-                self.events.push_back(Event::Established(data));
-            }
-            // Before the server has made up its mind.
-            SessionStatus::Pending | SessionStatus::Connected => {}
-            status => {
-                let info = data.rest.get("info").and_then(Value::as_str);
-                let why = info.unwrap_or(match status.as_str() {
-                    "" => "it does not say why",
-                    status => status,
-                });
-                self.fail(SessionError::Refused(why.to_owned()));
-            }
-        }
-    }
-
-    fn answered(&mut self, now: Instant, id: String, sdp: String) {
-        let Some(call) = self.calls.get_mut(&id) else {
-            self.stats.stray += 1;
-            return;
-        };
-        // A second one changes nothing that WebRTC could change then.
-        if call.progress == Progress::Asked {
-            // A hasty server has said so before.
-            match call.is_running(&call.status) {
-                true => call.step(Progress::Running, None),
-                false => call.step(Progress::Answered, after(now, self.config.timeouts.start)),
-            }
-            self.events.push_back(Event::Answer { id, sdp });
-        }
-    }
-
-    fn told(&mut self, now: Instant, state: StreamState) {
-        let Some(call) = self.calls.get_mut(&state.media_session_id) else {
-            self.stats.stray += 1;
-            return;
-        };
-        let id = state.media_session_id.clone();
-        let status = state.status.clone();
-        if call.is_running(&status) && call.progress == Progress::Answered {
-            call.step(Progress::Running, None);
-            call.status = status;
-            // Comes once, and is told whatever else the server says.
-            return self.events.push_back(Event::Status(state));
-        }
-        call.status = status.clone();
-        if !status.is_end() {
-            return self.chat(now, Event::Status(state));
-        }
-        let began = matches!(call.progress, Progress::Running | Progress::Ending);
-        self.calls.remove(&id);
-        let result = match status {
-            StreamStatus::Failed => Err(CallError::Failed(state.info.clone())),
-            _ if !began => Err(CallError::NeverBegan(state.info.clone())),
-            _ => Ok(state.info.clone()),
-        };
-        self.events.push_back(Event::Status(state));
-        self.events.push_back(Event::Ended { id, result });
-    }
-
     fn give_up(&mut self, id: &str) {
         let Some(call) = self.calls.get(id) else {
             return;
@@ -698,35 +399,6 @@ impl ClientSession {
             self.status,
             SessionStatus::Connected | SessionStatus::Established
         )
-    }
-}
-
-/// How much may be told: so much at once, and then so much a second.
-#[derive(Debug)]
-struct Allowance {
-    left: u32,
-    refilled: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant) -> Self {
-        Self {
-            left: limits::CHATTER,
-            refilled: now,
-        }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let each = Duration::from_secs(1) / limits::CHATTER_PER_SECOND;
-        let passed = now.saturating_duration_since(self.refilled);
-        let more = u32::try_from(passed.as_nanos() / each.as_nanos()).unwrap_or(u32::MAX);
-        if more > 0 {
-            self.left = self.left.saturating_add(more).min(limits::CHATTER);
-            self.refilled = now;
-        }
-        let some = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        some
     }
 }
 
