@@ -177,6 +177,16 @@ fn unknown_words_and_messages_are_kept() {
     assert_eq!(ClientMessage::parse(text).unwrap().to_json(), text);
 }
 
+/// Found by fuzzing.
+#[test]
+fn a_number_that_is_too_large_stays_the_same() {
+    let width = "9".repeat(53) + "320";
+    let text = format!(r#"{{"message":"brandNew","data":[{{"width":{width}}}]}}"#);
+    let message = ServerMessage::parse(&text).unwrap();
+    let again = ServerMessage::parse(&message.to_json()).unwrap();
+    assert_eq!(again, message);
+}
+
 #[test]
 fn what_is_no_message_is_an_error() {
     let deep = format!("{{\"message\":\"x\",\"data\":{}", "[".repeat(100_000));
