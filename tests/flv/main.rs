@@ -16,6 +16,7 @@ mod peers;
 mod properties;
 mod script;
 mod seek;
+mod segments;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

@@ -128,8 +128,18 @@ impl KeyframeIndex {
 
     /// Where the last key frame at or before `seconds` is, and when.
     pub fn before(&self, seconds: f64) -> Option<(f64, u64)> {
-        let later = self.entries.partition_point(|&(time, _)| time <= seconds);
-        self.entries.get(later.checked_sub(1)?).copied()
+        self.entries
+            .get(self.later(seconds).checked_sub(1)?)
+            .copied()
+    }
+
+    /// Where the next one is that is listed, and when.
+    pub fn after(&self, seconds: f64) -> Option<(f64, u64)> {
+        self.entries.get(self.later(seconds)).copied()
+    }
+
+    fn later(&self, seconds: f64) -> usize {
+        self.entries.partition_point(|&(time, _)| time <= seconds)
     }
 }
 
@@ -194,6 +204,9 @@ mod tests {
         assert_eq!(index.before(2.0), Some((2.0, 9000)));
         assert_eq!(index.before(9.0), Some((4.0, 20_000)));
         assert_eq!(index.before(-1.0), None);
+        assert_eq!(index.after(1.0), Some((2.0, 9000)));
+        assert_eq!(index.after(2.0), Some((4.0, 20_000)));
+        assert_eq!(index.after(4.5), None);
     }
 
     #[test]

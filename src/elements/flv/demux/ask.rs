@@ -8,6 +8,8 @@ use gst::{ClockTime, prelude::*, subclass::prelude::*};
 
 use super::imp::{FlvDemuxBridge, Mode, NOWHERE, lock};
 
+type Segment = gst::FormattedSegment<ClockTime>;
+
 impl FlvDemuxBridge {
     pub(super) fn source_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         let gst::EventView::Seek(seek) = event.view() else {
@@ -23,44 +25,23 @@ impl FlvDemuxBridge {
 
     /// In a file that somebody else reads, by its index.
     fn seek_upstream(&self, seek: &gst::event::Seek) -> bool {
-        let (rate, flags, start_type, start, stop_type, stop) = seek.get();
-        let (gst::GenericFormattedValue::Time(start), gst::GenericFormattedValue::Time(stop)) =
-            (start, stop)
-        else {
-            return false;
-        };
-        // The streaming thread does not hold it for long unless it is blocked, and then by a pad that
-        // a flush unblocks.
-        if flags.contains(gst::SeekFlags::FLUSH) {
-            self.push_to_sources(
-                &gst::event::FlushStart::builder()
-                    .seqnum(seek.seqnum())
-                    .build(),
-            );
-        }
-        let mut segment = lock(&self.known).segment.clone();
-        let entry = {
-            let flow = self.flow();
-            let target = start.unwrap_or(ClockTime::ZERO);
-            flow.index.before(target.nseconds() as f64 / 1e9)
-        };
-        let Some((seconds, position)) = entry.filter(|_| rate > 0.0) else {
-            if flags.contains(gst::SeekFlags::FLUSH) {
-                let stop = gst::event::FlushStop::builder(true).seqnum(seek.seqnum());
-                self.push_to_sources(&stop.build());
-                self.flow().renew_segment(None);
-            }
-            return false;
-        };
-        if segment
-            .do_seek(rate, flags, start_type, start, stop_type, stop)
-            .is_none()
-        {
+        let (rate, flags, ..) = seek.get();
+        if rate <= 0.0 {
             return false;
         }
+        let segment = lock(&self.known).segment.clone();
+        let Some(mut segment) = self.sought(segment, seek) else {
+            return false;
+        };
+        let target = segment.position().unwrap_or(ClockTime::ZERO);
+        let entry = lock(&self.index).before(target.nseconds() as f64 / 1e9);
+        let Some((seconds, position)) = entry else {
+            return false;
+        };
         if flags.contains(gst::SeekFlags::KEY_UNIT) {
             snap(&mut segment, ClockTime::from_seconds_f64(seconds));
         }
+        // Whoever reads flushes too: nothing here has to wait for the streaming thread.
         lock(&self.known).sought = Some(segment);
         let event = gst::event::Seek::builder(
             rate,
@@ -78,6 +59,29 @@ impl FlvDemuxBridge {
         done
     }
 
+    /// What a seek makes of the segment that plays, from the place where that is.
+    pub(super) fn sought(&self, mut segment: Segment, seek: &gst::event::Seek) -> Option<Segment> {
+        let (rate, flags, start_type, start, stop_type, stop) = seek.get();
+        let (gst::GenericFormattedValue::Time(start), gst::GenericFormattedValue::Time(stop)) =
+            (start, stop)
+        else {
+            return None;
+        };
+        // Running time goes on from there unless it is flushed, and so does a seek that changes the
+        // rate alone.
+        if let Some(position) = self.place() {
+            segment.set_position(position);
+        }
+        segment.do_seek(rate, flags, start_type, start, stop_type, stop)?;
+        Some(segment)
+    }
+
+    /// Time of the last frame in the segment.
+    fn place(&self) -> Option<ClockTime> {
+        let position = self.position.load(Ordering::Relaxed);
+        (position != NOWHERE).then(|| ClockTime::from_nseconds(position))
+    }
+
     /// To all pads, from a thread that is not the streaming one.
     pub(super) fn push_to_sources(&self, event: &gst::Event) {
         for pad in self.obj().src_pads() {
@@ -88,15 +92,10 @@ impl FlvDemuxBridge {
     pub(super) fn source_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Position(query) if query.format() == gst::Format::Time => {
-                let position = self.position.load(Ordering::Relaxed);
                 let known = lock(&self.known);
-                let position = (position != NOWHERE)
-                    .then(|| {
-                        known
-                            .segment
-                            .to_stream_time(ClockTime::from_nseconds(position))
-                    })
-                    .flatten();
+                let position = self
+                    .place()
+                    .and_then(|position| known.segment.to_stream_time(position));
                 query.set(position.unwrap_or(ClockTime::ZERO));
                 true
             }
@@ -124,7 +123,7 @@ impl FlvDemuxBridge {
                     Mode::PushTime => upstream(gst::Format::Time),
                     Mode::Push => {
                         upstream(gst::Format::Time)
-                            || upstream(gst::Format::Bytes) && self.is_indexed()
+                            || upstream(gst::Format::Bytes) && !lock(&self.index).entries.is_empty()
                     }
                 };
                 query.set(seekable, Some(ClockTime::ZERO), duration);
@@ -133,16 +132,12 @@ impl FlvDemuxBridge {
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }
-
-    fn is_indexed(&self) -> bool {
-        // The streaming thread may hold it, and wait downstream for who asks.
-        let flow = self.flow.try_lock();
-        flow.is_ok_and(|flow| !flow.index.entries.is_empty())
-    }
 }
 
 /// Begins a segment at a key frame instead of where it was asked for.
-pub(super) fn snap(segment: &mut gst::FormattedSegment<ClockTime>, time: ClockTime) {
+pub(super) fn snap(segment: &mut Segment, time: ClockTime) {
+    // Of what is skipped at its beginning.
+    segment.set_offset(ClockTime::ZERO);
     segment.set_start(time);
     segment.set_time(time);
     segment.set_position(time);

@@ -13,7 +13,7 @@ use gst::{ClockTime, prelude::*, subclass::prelude::*};
 use super::{super::caps, flow::Flow, pull::Pull};
 use crate::{
     elements::{AUTHOR, codecs},
-    protocol::flv::{Needs, head::FourCc},
+    protocol::flv::{Needs, head::FourCc, script::KeyframeIndex},
 };
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -34,6 +34,8 @@ pub struct FlvDemuxBridge {
     pub(super) flow: Mutex<Flow>,
     pub(super) known: Mutex<Known>,
     pub(super) pull: Mutex<Pull>,
+    /// Where key frames are. Not of the streaming thread alone, which may wait downstream for who asks.
+    pub(super) index: Mutex<KeyframeIndex>,
     /// Time of the last frame in the segment, ns.
     pub(super) position: AtomicU64,
 }
@@ -262,6 +264,7 @@ impl FlvDemuxBridge {
             let _ = self.obj().remove_pad(&pad);
         }
         *lock(&self.known) = Known::default();
+        lock(&self.index).entries.clear();
         self.position.store(NOWHERE, Ordering::Relaxed);
     }
 }
@@ -308,6 +311,7 @@ impl ObjectSubclass for FlvDemuxBridge {
             flow: Mutex::default(),
             known: Mutex::default(),
             pull: Mutex::default(),
+            index: Mutex::default(),
             position: AtomicU64::new(NOWHERE),
         }
     }

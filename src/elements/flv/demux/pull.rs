@@ -125,6 +125,9 @@ impl imp::FlvDemuxBridge {
                 }
                 if flow.segment.flags().contains(gst::SegmentFlags::SEGMENT) {
                     let position = flow.segment.stop().or(lock(&self.known).duration);
+                    if let Some(position) = position {
+                        self.moved_to(position);
+                    }
                     let mut message =
                         gst::message::SegmentDone::builder(position).src(&*self.obj());
                     let mut event = gst::event::SegmentDone::builder(position);
@@ -158,14 +161,13 @@ impl imp::FlvDemuxBridge {
     }
 
     pub(super) fn seek_file(&self, seek: &gst::event::Seek) -> bool {
-        let (rate, flags, start_type, start, stop_type, stop) = seek.get();
-        let (gst::GenericFormattedValue::Time(start), gst::GenericFormattedValue::Time(stop)) =
-            (start, stop)
-        else {
-            return false;
-        };
+        let (rate, flags, ..) = seek.get();
         if rate <= 0.0 {
             gst::info!(CAT, imp = self, "Does not play backwards");
+            return false;
+        }
+        let segment = lock(&self.known).segment.clone();
+        if self.sought(segment, seek).is_none() {
             return false;
         }
         let flush = flags.contains(gst::SeekFlags::FLUSH);
@@ -183,15 +185,15 @@ impl imp::FlvDemuxBridge {
             self.sink.push_event(event.clone());
             self.push_to_sources(&event);
         }
-        let mut segment = flow.segment.clone();
-        let sought = segment.do_seek(rate, flags, start_type, start, stop_type, stop);
-        if sought.is_none() {
+        let Some(mut segment) = self.sought(flow.segment.clone(), seek) else {
             // It goes on where it was.
+            flow.renew_segment(None);
+            drop(flow);
             let _ = self.start_loop();
             return false;
-        }
-        let target = segment.start().unwrap_or(ClockTime::ZERO);
-        let found = self.locate(&mut flow, target.mseconds() as i64);
+        };
+        let target = segment.position().unwrap_or(ClockTime::ZERO);
+        let found = self.locate(&flow, target.mseconds() as i64);
         if flags.contains(gst::SeekFlags::KEY_UNIT)
             && let Some(sign) = found
             && let Ok(time) = u64::try_from(sign.time)
@@ -200,6 +202,7 @@ impl imp::FlvDemuxBridge {
         }
         let position = found.map_or(FIRST_TAG, |sign| sign.position);
         gst::debug!(CAT, imp = self, "Seeking to {target}: byte {position}");
+        self.moved_to(segment.position().unwrap_or(target));
         flow.segment = segment.clone();
         flow.jump(Some(position));
         flow.renew_segment(Some(seqnum));
@@ -215,26 +218,29 @@ impl imp::FlvDemuxBridge {
     }
 
     /// The last tag at or before a time, in ms, at which decoding can begin.
-    fn locate(&self, flow: &mut Flow, target: i64) -> Option<Sign> {
+    fn locate(&self, flow: &Flow, target: i64) -> Option<Sign> {
         let video = flow.tracks.iter().any(|track| track.kind == Kind::Video);
-        if let Some((_, position)) = flow.index.before(target as f64 / 1000.0) {
-            let there = self.first_sign(position, video);
-            if let Some(sign) = there
-                && sign.position == position
-                && sign.key
-            {
-                // It may be far away, in a file that was read in part; then it is read from there.
-                return self.last_key(position, target, video).or(Some(sign));
-            }
+        let seconds = target as f64 / 1000.0;
+        let (before, after) = {
+            let index = lock(&self.index);
+            (index.before(seconds), index.after(seconds))
+        };
+        let known = before.and_then(|(_, position)| {
+            let sign = self.first_sign(position, video)?;
+            (sign.position == position && sign.key && sign.time <= target).then_some(sign)
+        });
+        if before.is_some() && known.is_none() {
             gst::info!(CAT, imp = self, "The index of key frames is wrong");
-            flow.index.entries.clear();
+            lock(&self.index).entries.clear();
         }
-        let length = self.sink.peer_query_duration::<gst::format::Bytes>();
-        let length = length.map_or(u64::MAX, |length| *length);
-        if length == u64::MAX {
-            return None;
-        }
-        let (mut low, mut high) = (FIRST_TAG, length);
+        // It may be far away, in a file that was read in part, or have been thinned out.
+        let first = known.map_or(FIRST_TAG, |sign| sign.position);
+        let next = known.and(after).map(|(_, position)| position);
+        let length = || self.sink.peer_query_duration::<gst::format::Bytes>();
+        let Some(end) = next.or_else(|| length().map(|length| *length)) else {
+            return known;
+        };
+        let (mut low, mut high) = (first, end);
         while high.saturating_sub(low) > CLOSE {
             let middle = low + (high - low) / 2;
             match self.first_sign(middle, video) {
@@ -248,10 +254,10 @@ impl imp::FlvDemuxBridge {
             if let Some(sign) = self.last_key(low, target, video) {
                 return Some(sign);
             }
-            if low <= FIRST_TAG {
-                return None;
+            if low <= first {
+                return known;
             }
-            low = low.saturating_sub(step).max(FIRST_TAG);
+            low = low.saturating_sub(step).max(first);
             step = step.saturating_mul(2);
         }
     }

@@ -18,12 +18,12 @@ use gst_base::UniqueFlowCombiner;
 use self::payload::Payload;
 use super::{
     FlvDemuxBridge,
-    imp::CAT,
+    imp::{CAT, lock},
     lane::Lane,
     track::{Format, Kind, Track},
 };
 use crate::protocol::{
-    flv::{FlvError, Item, Reader, TagKind, script::KeyframeIndex},
+    flv::{FlvError, Item, Reader, TagKind},
     rtmp::amf::Object,
 };
 
@@ -40,7 +40,6 @@ pub(super) struct Flow {
     pub(super) tracks: Vec<Track>,
     pub(super) segment: gst::FormattedSegment<ClockTime>,
     pub(super) seqnum: Option<gst::Seqnum>,
-    pub(super) index: KeyframeIndex,
     combiner: UniqueFlowCombiner,
     group: gst::GroupId,
     video: Lane,
@@ -67,7 +66,6 @@ impl Default for Flow {
             tracks: Vec::new(),
             segment,
             seqnum: None,
-            index: KeyframeIndex::default(),
             combiner: UniqueFlowCombiner::new(),
             group: gst::GroupId::next(),
             video: Lane::default(),
@@ -207,6 +205,8 @@ impl Flow {
         self.audio.reset();
         self.combiner.reset();
         self.decode_only = false;
+        // It would end a segment that lies before.
+        self.latest = 0;
         self.mark_discont();
     }
 
@@ -266,9 +266,9 @@ impl Flow {
         }
     }
 
-    fn learn(&mut self, time: i64, position: u64) {
+    fn learn(element: &FlvDemuxBridge, time: i64, position: u64) {
         let seconds = time as f64 / 1000.0;
-        let entries = &mut self.index.entries;
+        let entries = &mut lock(&element.imp().index).entries;
         let after = entries
             .last()
             .is_none_or(|&(last, at)| seconds > last && position > at);

@@ -6,7 +6,7 @@ use gst::{prelude::*, subclass::prelude::*};
 
 use super::{
     super::super::{caps::video::Picture, metadata},
-    CAT, Flow, FlvDemuxBridge, Format, millis,
+    CAT, Flow, FlvDemuxBridge, Format, lock, millis,
 };
 use crate::protocol::{
     flv::{
@@ -45,7 +45,7 @@ impl Flow {
         if let Some(index) = KeyframeIndex::from_metadata(object)
             && index.entries.len() > 1
         {
-            self.index = index;
+            *lock(&element.imp().index) = index;
         }
         if let Some(duration) = metadata::duration(object) {
             element.imp().lasts(duration);

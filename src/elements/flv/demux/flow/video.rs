@@ -132,7 +132,7 @@ impl Flow {
             VideoPacket::CodedFrames if data.is_empty() => {}
             VideoPacket::CodedFrames => {
                 if head.is_keyframe() && id == 0 {
-                    self.learn(place.time, place.position);
+                    Self::learn(element, place.time, place.position);
                 }
                 return self.picture(element, at, head, place.time, data);
             }
