@@ -242,3 +242,30 @@ fn a_seek_that_fails_stops_nothing() {
         assert_eq!(got.lock().unwrap().packets.len(), 125, "{between}");
     }
 }
+
+/// Sound ends early, and yet there has to be a preroll behind its end.
+#[test]
+fn sound_that_has_ended_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.flv");
+    let mut film = film(2);
+    for ms in (2000..60_000).step_by(40) {
+        film = film.picture(ms, ms % 1000 == 0, 0, 700);
+    }
+    fs::write(&file, film.bytes()).unwrap();
+    let short = "queue max-size-time=4000000000 max-size-buffers=0";
+    let pipeline = Pipeline::launch(&format!(
+        "{} ! flvdemuxbridge name=d d.video ! {short} ! appsink name=v max-buffers=1 \
+         d.audio ! {short} ! appsink name=a",
+        source(&file)
+    ));
+    let gaps = watch(&pipeline.element("a"));
+    pipeline.reach(gst::State::Paused);
+    let flags = SeekFlags::FLUSH | SeekFlags::KEY_UNIT;
+    pipeline
+        .pipeline
+        .seek_simple(flags, ClockTime::from_seconds(20))
+        .unwrap();
+    pipeline.reach(gst::State::Paused);
+    assert!(gaps.lock().unwrap().gaps > 0);
+}

@@ -50,6 +50,8 @@ pub(super) struct Track {
     pub(super) segment_due: bool,
     pub(super) tags_due: bool,
     pub(super) discont: bool,
+    /// Up to where it has been told of since the last jump, in ms.
+    pub(super) reached: Option<i64>,
     /// A frame was dropped because there are no caps.
     pub(super) dropped: bool,
 }
@@ -67,6 +69,7 @@ impl Track {
             segment_due: true,
             tags_due: true,
             discont: true,
+            reached: None,
             dropped: false,
         }
     }

@@ -100,6 +100,7 @@ impl Flow {
         {
             track.push_due(&self.segment, self.seqnum, self.tags.as_ref());
             track.discont = true;
+            track.reached = Some(time);
             pad.push_event(gst::event::Gap::builder(millis(time)).build());
         }
     }

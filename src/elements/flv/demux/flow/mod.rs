@@ -30,6 +30,10 @@ use crate::protocol::{
 /// How long tags may tell of one kind only before the other is not waited for any more.
 const PADS_WAIT: i64 = 6_000;
 
+/// How far one track may be behind another before that is a gap, in ms. Files are interleaved more
+/// closely, and what comes behind a gap after all is late.
+const GAP: i64 = 3_000;
+
 /// How many key frames are remembered that no index told of. One every 2 s for a day.
 const LEARNT: usize = 43_200;
 
@@ -207,6 +211,9 @@ impl Flow {
         self.decode_only = false;
         // It would end a segment that lies before.
         self.latest = 0;
+        for track in &mut self.tracks {
+            track.reached = None;
+        }
         self.mark_discont();
     }
 
@@ -235,15 +242,40 @@ impl Flow {
         let dts = millis(time);
         let pts = millis(shown) + ClockTime::from_nseconds(nanos.into());
         element.imp().moved_to(pts);
+        track.reached = Some(time);
         let result = track.push(data.into_buffer(), dts, pts, flags);
         let result = match &track.pad {
             Some(pad) => self.combiner.update_pad_flow(pad, result),
             None => result,
         };
+        self.fill(at, time);
         if !self.all_pads {
             self.check_pads(element);
         }
         result
+    }
+
+    /// Tells of tracks that have nothing for so long. Sinks wait for each other, and who has neither
+    /// frame nor gap holds up all.
+    fn fill(&mut self, at: usize, time: i64) {
+        for (other, track) in self.tracks.iter_mut().enumerate() {
+            if other == at {
+                continue;
+            }
+            let Some(pad) = track.pad.clone() else {
+                continue;
+            };
+            let reached = *track.reached.get_or_insert(time);
+            if time - reached < GAP {
+                continue;
+            }
+            track.reached = Some(time);
+            track.push_due(&self.segment, self.seqnum, self.tags.as_ref());
+            track.discont = true;
+            let (start, end) = (millis(reached), millis(time));
+            let gap = gst::event::Gap::builder(start).duration(end.saturating_sub(start));
+            pad.push_event(gap.build());
+        }
     }
 
     /// A tag of this kind is here.
