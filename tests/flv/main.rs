@@ -11,6 +11,7 @@ mod codecs;
 mod enhanced;
 mod ffmpeg;
 mod live;
+mod muxing;
 mod negotiation;
 mod peers;
 mod properties;

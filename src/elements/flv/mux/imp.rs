@@ -394,8 +394,7 @@ impl AggregatorImpl for FlvMuxBridge {
         *lock(&self.ahead) = Ahead::Undecided;
         *lock(&self.writer) = Writer::default();
         for pad in &*self.pads() {
-            pad.imp().carried().news = true;
-            pad.imp().held.clear();
+            pad.imp().renew();
         }
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 //! A sink pad: what it carries, and how that is to be written.
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    LazyLock, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicI64, Ordering},
+};
 
 use glib::subclass::prelude::*;
 use gst::{prelude::*, subclass::prelude::*};
@@ -11,12 +14,27 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use super::{TrackMode, ahead::Held, track::Format};
 
 /// The class behind [`FlvMuxBridgePad`](super::FlvMuxBridgePad).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FlvMuxBridgePad {
     mode: Mutex<TrackMode>,
     carried: Mutex<Carried>,
+    /// DTS of the last frame, ns of running time.
+    reached: AtomicI64,
     /// What waits in it.
     pub(super) held: Held,
+}
+
+const NOWHERE: i64 = i64::MIN;
+
+impl Default for FlvMuxBridgePad {
+    fn default() -> Self {
+        Self {
+            mode: Mutex::default(),
+            carried: Mutex::default(),
+            reached: AtomicI64::new(NOWHERE),
+            held: Held::default(),
+        }
+    }
 }
 
 /// What events told of the stream.
@@ -38,6 +56,23 @@ impl FlvMuxBridgePad {
         let buffer = self.obj().pop_buffer()?;
         self.held.remove(&buffer);
         Some(buffer)
+    }
+
+    /// Running time of the last frame, ns.
+    pub(super) fn reached(&self) -> Option<i64> {
+        let reached = self.reached.load(Ordering::Relaxed);
+        (reached != NOWHERE).then_some(reached)
+    }
+
+    pub(super) fn reach(&self, running_time: i64) {
+        self.reached.store(running_time, Ordering::Relaxed);
+    }
+
+    /// What comes next is a new stream.
+    pub(super) fn renew(&self) {
+        self.carried().news = true;
+        self.held.clear();
+        self.reach(NOWHERE);
     }
 
     pub(super) fn carried(&self) -> MutexGuard<'_, Carried> {
@@ -90,8 +125,7 @@ impl AggregatorPadImpl for FlvMuxBridgePad {
         _aggregator: &gst_base::Aggregator,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         // The headers are due again with what comes after.
-        self.carried().news = true;
-        self.held.clear();
+        self.renew();
         Ok(gst::FlowSuccess::Ok)
     }
 }

@@ -285,7 +285,7 @@ impl FlvMuxBridge {
 fn ready(pads: &[FlvMuxBridgePad]) -> impl Iterator<Item = Next> {
     pads.iter().filter_map(|pad| {
         let buffer = pad.peek_buffer()?;
-        let when = running_time(pad, &buffer)?;
+        let when = running_time(pad, &buffer);
         Some(Next {
             pad: pad.clone(),
             buffer,
@@ -299,22 +299,27 @@ pub(super) fn oldest(pads: &[FlvMuxBridgePad]) -> Option<Next> {
     ready(pads).min_by_key(|next| next.when.dts)
 }
 
-/// DTS and PTS in running time, ns; each stands in for the other.
-fn running_time(pad: &FlvMuxBridgePad, buffer: &gst::BufferRef) -> Option<When> {
+/// DTS and PTS in running time, ns; each stands in for the other, and the frame before for both.
+fn running_time(pad: &FlvMuxBridgePad, buffer: &gst::BufferRef) -> When {
     let segment = pad.segment();
-    let segment = segment.downcast_ref::<ClockTime>()?;
+    let segment = segment.downcast_ref::<ClockTime>();
     let running = |time: Option<ClockTime>| {
+        let Some(segment) = segment else {
+            // Of a segment in bytes, as of a file that no parser has seen.
+            return i64::try_from(time?.nseconds()).ok();
+        };
         let running = segment.to_running_time_full(time?)?;
         let ns = i64::try_from(running.abs().nseconds()).ok()?;
         Some(if running.is_negative() { -ns } else { ns })
     };
     let (dts, pts) = (running(buffer.dts()), running(buffer.pts()));
-    let position = || running(segment.position()).unwrap_or(0);
-    let dts = dts.or(pts).unwrap_or_else(position);
-    Some(When {
+    let start = || running(segment.and_then(|segment| segment.position())).unwrap_or(0);
+    let before = || pad.imp().reached().unwrap_or_else(start);
+    let dts = dts.or(pts).unwrap_or_else(before);
+    When {
         dts,
         pts: pts.unwrap_or(dts),
-    })
+    }
 }
 
 /// Headers of Opus, FLAC and Speex come as buffers too, and are in the caps.

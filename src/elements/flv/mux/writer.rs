@@ -3,7 +3,7 @@
 //! Frames become tags, in buffers. Knows neither pads' queues nor clocks.
 
 use bytes::BytesMut;
-use gst::{BufferFlags, ClockTime};
+use gst::{BufferFlags, ClockTime, subclass::prelude::*};
 
 use super::{
     MultitrackKind,
@@ -82,6 +82,7 @@ impl Writer {
         let ms = ms.max(0);
         let shown = pts.div_euclid(MS);
         let track = self.tracks.get(track)?;
+        track.pad.imp().reach(when.dts);
         let nanos = match settings.nano_offset && track.four_cc().is_some() {
             true => pts.rem_euclid(MS) as u32,
             false => 0,
