@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod ahead;
+mod as_flvmux;
 mod bad_input;
 mod codecs;
 mod enhanced;

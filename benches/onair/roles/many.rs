@@ -22,6 +22,8 @@ const WATCHED: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(45);
 /// After all run: key frames of a whole second, so that no first burst is counted.
 const SETTLE: Duration = Duration::from_millis(1500);
+/// Feeding goes on for those at the other end, whose window began a little later.
+const AFTER: Duration = Duration::from_secs(2);
 
 /// What the pads of all pipelines report to.
 #[derive(Debug, Default)]
@@ -62,7 +64,7 @@ pub(super) fn plays(args: &[String]) -> Result<(), String> {
     let _pipelines = start(description, count, &watch)?;
     wait_for(count, &watch, || {})?;
     let figures = measure_window(window, &watch, std::thread::sleep);
-    finish(figures, count, window, &watch, more)
+    finish(figures, count, window, &watch, || std::thread::sleep(more))
 }
 
 /// `many-sinks DESCRIPTION COUNT SECONDS FLV header|headless|stamped`: feeds the FLV file, round and round and at
@@ -85,7 +87,7 @@ pub(super) fn sinks(args: &[String]) -> Result<(), String> {
     feeder.stamps = header == "stamped";
     wait_for(count, &watch, || feeder.run_for(Duration::from_millis(20)))?;
     let figures = measure_window(window, &watch, |time| feeder.run_for(time));
-    finish(figures, count, window, &watch, Duration::ZERO)
+    finish(figures, count, window, &watch, || feeder.run_for(AFTER))
 }
 
 fn numbers(count: &str, window: &str) -> Result<(usize, Duration), String> {
@@ -198,7 +200,7 @@ fn finish(
     count: usize,
     window: Duration,
     watch: &Watch,
-    more: Duration,
+    after: impl FnOnce(),
 ) -> Result<(), String> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(|e| e.to_string())?;
     let field = |name: &str| {
@@ -222,7 +224,7 @@ fn finish(
     }
     println!("{line}");
     watch.check(count)?;
-    std::thread::sleep(more);
+    after();
     // Teardown is another section's subject, and librtmp's may hang.
     std::process::exit(0);
 }

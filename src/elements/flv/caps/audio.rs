@@ -156,6 +156,8 @@ impl AudioFormat {
                 }
             }
             AudioCodec::Adpcm => fields.set("layout", "swf"),
+            // Enhanced RTMP leaves them to the frames.
+            AudioCodec::Mp3 | AudioCodec::Ac3 | AudioCodec::Eac3 if rate == 0 => return None,
             AudioCodec::Mp3 => {
                 fields.set("mpegversion", 1i32);
                 fields.set("layer", 3i32);
@@ -185,9 +187,6 @@ impl AudioFormat {
                 (rate, channels) = (info.rate, info.channels.into());
             }
             AudioCodec::Ac3 | AudioCodec::Eac3 => {
-                if rate == 0 {
-                    return None;
-                }
                 fields.set("framed", true);
                 fields.set("alignment", "frame");
             }

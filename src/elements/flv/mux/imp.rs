@@ -40,7 +40,7 @@ const SCRIPTS: usize = 1024;
 #[derive(Debug, Default)]
 pub struct FlvMuxBridge {
     settings: Mutex<Settings>,
-    /// What they were when the element left READY; they do not change after that.
+    /// What they were when the stream began; they do not change after that.
     running: Mutex<Arc<Settings>>,
     /// Held by the aggregating thread, and not while it pushes.
     pub(super) writer: Mutex<Writer>,
@@ -58,7 +58,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl FlvMuxBridge {
     pub(super) fn settings(&self) -> Arc<Settings> {
-        lock(&self.running).clone()
+        let begun = lock(&self.writer).begun;
+        let mut running = lock(&self.running);
+        if !begun {
+            *running = Arc::new(lock(&self.settings).clone());
+        }
+        running.clone()
     }
 
     pub(super) fn pads(&self) -> Arc<Vec<FlvMuxBridgePad>> {
@@ -90,6 +95,7 @@ impl FlvMuxBridge {
             };
             let known = writer.tracks.iter_mut().find(|known| known.pad == *pad);
             writer.metadata_due = true;
+            writer.metadata_stale = true;
             match known {
                 Some(known) => *known = track,
                 None => writer.tracks.push(track),
@@ -225,7 +231,7 @@ impl ObjectSubclass for FlvMuxBridge {
     const NAME: &'static str = "GstRsFlvMuxBridge";
     type Type = super::FlvMuxBridge;
     type ParentType = gst_base::Aggregator;
-    type Interfaces = (gst::TagSetter,);
+    type Interfaces = (gst::TagSetter, gst::ChildProxy);
 }
 
 impl ObjectImpl for FlvMuxBridge {
@@ -310,7 +316,19 @@ impl ElementImpl for FlvMuxBridge {
         &TEMPLATES
     }
 
+    fn request_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        caps: Option<&gst::Caps>,
+    ) -> Option<gst::Pad> {
+        let pad = self.parent_request_new_pad(template, name, caps)?;
+        self.came(&pad);
+        Some(pad)
+    }
+
     fn release_pad(&self, pad: &gst::Pad) {
+        self.goes(pad);
         Arc::make_mut(&mut *lock(&self.pads)).retain(|known| known != pad);
         self.parent_release_pad(pad);
     }
@@ -389,8 +407,6 @@ impl AggregatorImpl for FlvMuxBridge {
     }
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
-        *lock(&self.running) = Arc::new(settings);
         *lock(&self.ahead) = Ahead::Undecided;
         *lock(&self.writer) = Writer::default();
         for pad in &*self.pads() {

@@ -2,9 +2,10 @@
 
 //! `flvmuxbridge`: `pad` knows what a pad carries, `writer` makes tags, `header` those that a stream
 //! begins with, `ahead` lets sources run ahead where nothing is live, `turn` decides whose turn it is,
-//! `imp` is the class.
+//! `children` lets properties of pads be set by name, `imp` is the class.
 
 mod ahead;
+mod children;
 mod header;
 mod imp;
 mod kinds;
@@ -42,6 +43,8 @@ glib::wrapper! {
     /// … ! mux.video_1 … ! mux.audio_2
     /// ```
     ///
+    /// Properties of pads go with the muxer's own, `video::flv-track-mode=multitrack`.
+    ///
     /// Where nothing is live, pads may run 200 ms ahead of each other, and `min-upstream-latency` then
     /// reads 200 ms; a value of the application's, or of `latency`, stays.
     ///
@@ -49,7 +52,7 @@ glib::wrapper! {
     /// `flv-script-data` on a sink pad; both take what the messages of flvdemuxbridge hold.
     pub struct FlvMuxBridge(ObjectSubclass<imp::FlvMuxBridge>)
         @extends gst_base::Aggregator, gst::Element, gst::Object,
-        @implements gst::TagSetter;
+        @implements gst::TagSetter, gst::ChildProxy;
 }
 
 glib::wrapper! {

@@ -187,7 +187,11 @@ impl Track {
     fn audio_head(&self, packet: AudioPacket, nanos: u32) -> AudioHead {
         let sound = match &self.format {
             Format::Audio(format) if format.codec != AudioCodec::Aac => Sound {
-                rate: format.rate,
+                // The two bits cannot say 16 kHz; those of Flash and flvmux are 0.
+                rate: match format.codec {
+                    AudioCodec::Speex => 0,
+                    _ => format.rate,
+                },
                 bits: format.bits,
                 channels: format.channels.min(2) as u8,
             },

@@ -15,9 +15,6 @@ use super::{
 };
 use crate::protocol::flv::codec::AudioCodec;
 
-/// Bytes of the file header, behind which the metadata is.
-const FILE_HEADER: u64 = 13;
-
 /// The next frame of a pad.
 #[derive(Debug)]
 pub(super) struct Next {
@@ -153,8 +150,8 @@ impl FlvMuxBridge {
         let Some(last) = last else {
             return Ok(gst::FlowSuccess::Ok);
         };
-        if let Some((dts, duration)) = last.dts().zip(last.duration()) {
-            self.obj().set_position(dts + duration);
+        if let Some((time, duration)) = last.dts_or_pts().zip(last.duration()) {
+            self.obj().set_position(time + duration);
         }
         self.obj().finish_buffer(last)
     }
@@ -269,13 +266,11 @@ impl FlvMuxBridge {
             );
             return Ok(gst::FlowSuccess::Ok);
         }
-        let Some(buffer) = lock(&self.writer).final_metadata() else {
+        let Some(buffer) = lock(&self.writer).final_beginning() else {
             return Ok(gst::FlowSuccess::Ok);
         };
-        let mut segment = gst::FormattedSegment::<gst::format::Bytes>::new();
-        let start = gst::format::Bytes::from_u64(FILE_HEADER);
-        segment.set_start(start);
-        segment.set_time(start);
+        // From byte 0 on.
+        let segment = gst::FormattedSegment::<gst::format::Bytes>::new();
         self.obj().update_segment(&segment);
         self.obj().finish_buffer(buffer)
     }
@@ -319,6 +314,7 @@ fn running_time(pad: &FlvMuxBridgePad, buffer: &gst::BufferRef) -> When {
     When {
         dts,
         pts: pts.unwrap_or(dts),
+        has_dts: buffer.dts().is_some(),
     }
 }
 

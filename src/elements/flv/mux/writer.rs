@@ -33,6 +33,8 @@ const LONGEST_INDEX: usize = 172_800;
 pub(super) struct When {
     pub(super) dts: i64,
     pub(super) pts: i64,
+    /// The buffer itself says when it is to be decoded.
+    pub(super) has_dts: bool,
 }
 
 /// What came out, in order.
@@ -46,6 +48,8 @@ pub(super) struct Writer {
     pub(super) tags: Option<gst::TagList>,
     /// The metadata that was written is no longer right.
     pub(super) metadata_due: bool,
+    /// A track is new, and `onMetaData` goes with it whatever it says.
+    pub(super) metadata_stale: bool,
     /// Running time of timestamp 0, ns.
     first: Option<i64>,
     /// The last timestamp, ms.
@@ -96,12 +100,10 @@ impl Writer {
 
     /// Headers of the whole stream, for its beginning and for the caps.
     pub(super) fn headers(&mut self, settings: &Settings, tags: &gst::TagListRef) -> Out {
-        let video = self.tracks.iter().any(Track::is_video);
-        let audio = self.tracks.iter().any(|track| !track.is_video());
         if self.date.is_none() {
             self.date = header::creation_date();
         }
-        let mut headers = vec![header_buffer(header::file_header(audio, video).to_vec())];
+        let mut headers = vec![header_buffer(self.file_header().to_vec())];
         let metadata = header::metadata(settings, tags, &self.tracks, self.date.as_deref());
         let tag = match settings.streamable {
             true => header::tag(&metadata, 0),
@@ -115,6 +117,12 @@ impl Writer {
         }
         headers.extend(self.configs(0, |_| true));
         headers
+    }
+
+    fn file_header(&self) -> [u8; 13] {
+        let video = self.tracks.iter().any(Track::is_video);
+        let audio = self.tracks.iter().any(|track| !track.is_video());
+        header::file_header(audio, video)
     }
 
     fn configs(&self, ms: u32, which: impl Fn(&Track) -> bool) -> Out {
@@ -137,7 +145,7 @@ impl Writer {
     pub(super) fn begin(&mut self, headers: &[gst::Buffer]) {
         self.begun = true;
         self.bytes = headers.iter().map(|header| header.size() as u64).sum();
-        self.metadata_due = false;
+        (self.metadata_due, self.metadata_stale) = (false, false);
         for track in &mut self.tracks {
             track.config_due = false;
         }
@@ -161,13 +169,14 @@ impl Writer {
     /// again, which is no news.
     pub(super) fn metadata(&mut self, settings: &Settings, tags: &gst::TagListRef, ms: i64) -> Out {
         self.metadata_due = false;
+        let stale = std::mem::take(&mut self.metadata_stale);
         let metadata = header::metadata(settings, tags, &self.tracks, self.date.as_deref());
         let news = |object: &Object| {
             let mut object = object.clone();
             object.0.retain(|(name, _)| !name.ends_with("datarate"));
             object
         };
-        if news(&metadata) == news(&self.metadata) {
+        if !stale && news(&metadata) == news(&self.metadata) {
             return Out::new();
         }
         let tag = header::tag(&metadata, ms as u32);
@@ -303,11 +312,11 @@ impl Writer {
         let length = duration.map_or(0, |duration| duration.mseconds() as i64);
         self.end = self.end.max(ms + length);
         let fields = buffer.make_mut();
-        fields.set_offset(self.bytes);
         self.bytes += fields.size() as u64;
-        fields.set_offset_end(self.bytes);
         let time = |ns: i64| ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(0));
-        fields.set_dts(time(when.dts));
+        // As flvmux: sound has no other time than the one at which it is heard.
+        let has_dts = when.has_dts && kind == TagKind::Video;
+        fields.set_dts(has_dts.then(|| time(when.dts)));
         fields.set_pts(time(when.pts));
         fields.set_duration(duration);
         if delta {
@@ -337,15 +346,18 @@ impl Writer {
         out
     }
 
-    /// The metadata of a file that has been written, of the same size as that at its beginning.
-    pub(super) fn final_metadata(&self) -> Option<gst::Buffer> {
+    /// Header and metadata of a file that has been written, of the same size as those at its beginning.
+    /// The header tells of pads that came late too.
+    pub(super) fn final_beginning(&self) -> Option<gst::Buffer> {
         let totals = Totals {
             seconds: self.end as f64 / 1000.0,
             bytes: self.bytes,
             index: self.index.clone(),
         };
         let tag = header::file_tag(&self.metadata, &totals)?;
-        Some(gst::Buffer::from_slice(tag.into_flv()))
+        let mut bytes = self.file_header().to_vec();
+        bytes.extend_from_slice(tag.as_flv());
+        Some(gst::Buffer::from_slice(bytes))
     }
 
     /// After a flush.
