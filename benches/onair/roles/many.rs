@@ -307,7 +307,8 @@ impl Feeder {
             // A pipeline that failed is counted by its bus.
             let _ = self.sources[index].push_buffer(buffer);
             if let Some((next, _)) = self.tags.get(tag + 1) {
-                let due = due + (*next - self.tags[tag].0);
+                // Where the film begins again the last tag may be a little later than the next.
+                let due = due + next.saturating_sub(self.tags[tag].0);
                 self.queue.push(Reverse((due, index, tag + 1)));
             }
         }
