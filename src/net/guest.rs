@@ -107,7 +107,8 @@ impl Guest {
                     return Ok(Some(GuestEvent::Media(tag)));
                 }
                 Some(ServerEvent::Stopped { stream_id }) if stream_id == self.stream_id => {
-                    self.flush()?;
+                    // Who has gone already does not need the answer.
+                    let _ = self.flush();
                     return Ok(Some(GuestEvent::Left));
                 }
                 // One connection publishes one stream here.
@@ -144,7 +145,7 @@ impl Guest {
                 }
                 Sign::Gone => return Err(in_session(SessionError::Silent)),
             }
-            self.flush()?;
+            let flushed = self.flush();
             let (session, mut taken) = (&mut self.session, Ok(()));
             let read = self.stack.read_to(&mut self.buffer, &mut |bytes| {
                 if taken.is_ok() {
@@ -159,7 +160,9 @@ impl Guest {
                         pulse.beat(now);
                     }
                 }
-                Read::WouldBlock => return Ok(None),
+                // A publisher that closes with answers of ours unread resets the connection, and what
+                // it sent before is still to be read.
+                Read::WouldBlock => return flushed.map(|()| None),
                 Read::Closed => self.closed = true,
             }
         }

@@ -313,3 +313,65 @@ fn what_is_published_is_known() {
     flvdump::assert_same(&flvdump::read(&file), &ingest.packets(), Expect::MEDIA);
     ingest.pipeline.stop();
 }
+
+/// Bytes that the kernel at the other end has not acknowledged.
+fn underway(client: &Client) -> i32 {
+    use std::os::fd::AsRawFd;
+    let mut bytes = 0;
+    // SAFETY: the descriptor is open, and the pointer is to a live local of the type that TIOCOUTQ writes.
+    let result =
+        unsafe { libc::ioctl(client.peer.socket().as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
+    assert_eq!(result, 0);
+    bytes
+}
+
+/// A publisher that closes with answers of ours unread resets the connection. An answer that cannot
+/// be sent any more is no reason to leave what it sent before.
+#[test]
+fn what_came_before_a_reset_is_kept() {
+    let ingest = Ingest::start(ANY_PORT, "");
+    let mut client = publishing(ingest.port, "one");
+    // A receive window grows with what is read.
+    let mut film = film();
+    for second in 1..40 {
+        film = film.second(second * 1000);
+    }
+    send(&mut client, &film);
+    ingest.has(film.tags().count() as u64);
+
+    let pad = ingest.pipeline.element("in").static_pad("src").unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        tell.send(()).unwrap();
+        // Let go by the other end's going, which is an error.
+        let _ = released.lock().unwrap().recv();
+        gst::PadProbeReturn::Remove
+    });
+    let before = film.tags().count();
+    film = film.picture(40_000, true, 0, 100);
+    for picture in 1..4 {
+        film = film.picture(40_000 + picture * 40, false, 0, 60_000);
+    }
+    let mut rest = film.tags().skip(before);
+    let mut next = |client: &mut Client| {
+        let mut message = message_of(rest.next()?);
+        message.stream = 1;
+        client.peer.send(&message).expect("room to write");
+        Some(())
+    };
+    next(&mut client).unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
+    // A ping, whose answer will be read by nobody.
+    client.peer.send_user_control(6, 7).unwrap();
+    while next(&mut client).is_some() {}
+    wait_until("all is at the other end", || underway(&client) == 0);
+    client.peer.reset().unwrap();
+    drop(client);
+    drop(release);
+    ingest.pipeline.eos();
+    let sent = flvdump::parse(film.bytes()).unwrap();
+    flvdump::assert_same(&sent, &ingest.packets(), Expect::MEDIA);
+    ingest.pipeline.stop();
+}
