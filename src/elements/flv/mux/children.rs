@@ -7,18 +7,6 @@ use gst::{prelude::*, subclass::prelude::*};
 
 use super::{FlvMuxBridgePad, imp::FlvMuxBridge};
 
-impl FlvMuxBridge {
-    /// A pad that was asked for is there.
-    pub(super) fn came(&self, pad: &gst::Pad) {
-        self.obj().child_added(pad, &pad.name());
-    }
-
-    /// It is about to go.
-    pub(super) fn goes(&self, pad: &gst::Pad) {
-        self.obj().child_removed(pad, &pad.name());
-    }
-}
-
 impl ChildProxyImpl for FlvMuxBridge {
     fn child_by_index(&self, index: u32) -> Option<glib::Object> {
         let pads = self.pads();

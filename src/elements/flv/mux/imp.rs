@@ -40,8 +40,6 @@ const SCRIPTS: usize = 1024;
 #[derive(Debug, Default)]
 pub struct FlvMuxBridge {
     settings: Mutex<Settings>,
-    /// What they were when the stream began; they do not change after that.
-    running: Mutex<Arc<Settings>>,
     /// Held by the aggregating thread, and not while it pushes.
     pub(super) writer: Mutex<Writer>,
     pub(super) scripts: Mutex<VecDeque<Script>>,
@@ -57,13 +55,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl FlvMuxBridge {
+    /// The settings of the stream, which do not change once it has begun.
     pub(super) fn settings(&self) -> Arc<Settings> {
-        let begun = lock(&self.writer).begun;
-        let mut running = lock(&self.running);
-        if !begun {
-            *running = Arc::new(lock(&self.settings).clone());
-        }
-        running.clone()
+        let begun = lock(&self.writer).settings.clone();
+        begun.unwrap_or_else(|| Arc::new(lock(&self.settings).clone()))
     }
 
     pub(super) fn pads(&self) -> Arc<Vec<FlvMuxBridgePad>> {
@@ -323,12 +318,12 @@ impl ElementImpl for FlvMuxBridge {
         caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
         let pad = self.parent_request_new_pad(template, name, caps)?;
-        self.came(&pad);
+        self.obj().child_added(&pad, &pad.name());
         Some(pad)
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        self.goes(pad);
+        self.obj().child_removed(pad, &pad.name());
         Arc::make_mut(&mut *lock(&self.pads)).retain(|known| known != pad);
         self.parent_release_pad(pad);
     }

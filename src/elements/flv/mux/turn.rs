@@ -2,6 +2,8 @@
 
 //! Whose turn it is: the oldest frame is written, with what has to go before it, and what ends all.
 
+use std::sync::Arc;
+
 use gst::{ClockTime, prelude::*, subclass::prelude::*};
 use gst_base::{AGGREGATOR_FLOW_NEED_DATA, prelude::*};
 
@@ -32,7 +34,7 @@ impl FlvMuxBridge {
     }
 
     /// The first tags, and the caps that hold them.
-    fn begin(&self, settings: &Settings, pads: &[FlvMuxBridgePad]) -> Out {
+    fn begin(&self, settings: &Arc<Settings>, pads: &[FlvMuxBridgePad]) -> Out {
         let tags = self.merged_tags();
         let mut writer = lock(&self.writer);
         for next in ready(pads) {
@@ -41,7 +43,7 @@ impl FlvMuxBridge {
             }
         }
         let headers = writer.headers(settings, &tags);
-        writer.begin(&headers);
+        writer.begin(settings, &headers);
         drop(writer);
         self.set_caps(&headers);
         headers
@@ -94,7 +96,7 @@ impl FlvMuxBridge {
             pad.imp().take();
             return Ok(gst::FlowSuccess::Ok);
         }
-        let begun = lock(&self.writer).begun;
+        let begun = lock(&self.writer).begun();
         if !begun {
             self.decide_ahead();
             self.push(self.begin(&settings, pads))?;
@@ -159,10 +161,11 @@ impl FlvMuxBridge {
     fn merged_tags_if_due(&self) -> Option<gst::TagList> {
         let due = {
             let mut writer = lock(&self.writer);
-            std::mem::take(&mut writer.metadata_due) && writer.begun
+            // The metadata of a file is at its beginning.
+            let streams = writer.settings.as_ref().is_some_and(|s| s.streamable);
+            std::mem::take(&mut writer.metadata_due) && streams
         };
-        // The metadata of a file is at its beginning.
-        (due && self.settings().streamable).then(|| self.merged_tags())
+        due.then(|| self.merged_tags())
     }
 
     /// Writes the frame, and those of other tracks that go into the same message.
@@ -232,8 +235,8 @@ impl FlvMuxBridge {
     }
 
     /// Nothing more comes.
-    fn finish(&self, settings: &Settings) -> FlowResult {
-        let begun = lock(&self.writer).begun;
+    fn finish(&self, settings: &Arc<Settings>) -> FlowResult {
+        let begun = lock(&self.writer).begun();
         if !begun {
             let has_tracks = {
                 let pads = self.pads();

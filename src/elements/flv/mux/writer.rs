@@ -2,6 +2,8 @@
 
 //! Frames become tags, in buffers. Knows neither pads' queues nor clocks.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use gst::{BufferFlags, ClockTime, subclass::prelude::*};
 
@@ -44,7 +46,8 @@ pub(super) type Out = Vec<gst::Buffer>;
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     pub(super) tracks: Vec<Track>,
-    pub(super) begun: bool,
+    /// What the stream has begun with, once it has.
+    pub(super) settings: Option<Arc<Settings>>,
     pub(super) tags: Option<gst::TagList>,
     /// The metadata that was written is no longer right.
     pub(super) metadata_due: bool,
@@ -77,7 +80,7 @@ impl Writer {
         let first = *self.first.get_or_insert(when.dts);
         let (dts, pts) = (when.dts - first, when.pts - first);
         let mut ms = dts.div_euclid(MS);
-        if settings.skip_backwards && self.begun && ms < self.last {
+        if settings.skip_backwards && self.begun() && ms < self.last {
             return None;
         }
         if ms < self.last && settings.enforce_increasing {
@@ -112,7 +115,7 @@ impl Writer {
         if let Some(tag) = tag {
             headers.push(header_buffer(tag.into_flv()));
         }
-        if !self.begun {
+        if !self.begun() {
             self.metadata = metadata;
         }
         headers.extend(self.configs(0, |_| true));
@@ -141,9 +144,13 @@ impl Writer {
         tags.map(|tag| header_buffer(tag.into_flv())).collect()
     }
 
+    pub(super) fn begun(&self) -> bool {
+        self.settings.is_some()
+    }
+
     /// The stream has begun with all its headers.
-    pub(super) fn begin(&mut self, headers: &[gst::Buffer]) {
-        self.begun = true;
+    pub(super) fn begin(&mut self, settings: &Arc<Settings>, headers: &[gst::Buffer]) {
+        self.settings = Some(Arc::clone(settings));
         self.bytes = headers.iter().map(|header| header.size() as u64).sum();
         (self.metadata_due, self.metadata_stale) = (false, false);
         for track in &mut self.tracks {
