@@ -15,3 +15,6 @@ pub mod rtmpt;
 pub mod signed;
 pub mod wcs;
 pub mod webm;
+
+#[cfg(test)]
+mod tests;

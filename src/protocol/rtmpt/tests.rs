@@ -8,7 +8,7 @@ use super::{
     server::{Answer, next_send},
     *,
 };
-use crate::protocol::{http::Request, rtmp::transmit::Transmit};
+use crate::protocol::{http::Request, rtmp::transmit::Transmit, tests::origin};
 
 fn config() -> TunnelConfig {
     TunnelConfig {
@@ -78,7 +78,7 @@ fn received(client: &mut TunnelClient) -> Vec<u8> {
 
 #[test]
 fn a_session_from_open_to_close() {
-    let mut now = Instant::now();
+    let mut now = origin();
     let mut client = opened(config(), now);
     // The first poll follows at once; the server may speak first.
     assert_eq!(
@@ -117,7 +117,7 @@ fn a_session_from_open_to_close() {
 
 #[test]
 fn the_interval_has_limits() {
-    let mut now = Instant::now();
+    let mut now = origin();
     let polling = (Duration::from_millis(40), Duration::from_millis(100));
     let mut client = opened(
         TunnelConfig {
@@ -141,7 +141,7 @@ fn the_interval_has_limits() {
 /// Half of an id is none: where its reply is lost, the next one says it anew.
 #[test]
 fn an_id_that_came_in_two_halves() {
-    let now = Instant::now();
+    let now = origin();
     let mut client = TunnelClient::new(config(), now);
     client.connected(now);
     client.handle_input(now, &ok(b"ident")).unwrap();
@@ -159,7 +159,7 @@ fn an_id_that_came_in_two_halves() {
 /// What is left goes out first, and a server that holds a poll does not hold up the end.
 #[test]
 fn a_client_that_closes() {
-    let now = Instant::now();
+    let now = origin();
     let mut client = opened(config(), now);
     assert!(client.owes_farewell());
     assert_eq!(request(&mut client).unwrap().0, "/idle/42/0");
@@ -207,7 +207,7 @@ fn a_client_that_closes() {
 /// Polling byte 0, with or without last bytes, and then nothing any more.
 #[test]
 fn a_server_that_closes() {
-    let now = Instant::now();
+    let now = origin();
     let mut client = opened(config(), now);
     request(&mut client).unwrap();
     client.handle_input(now, &ok(b"\0bye")).unwrap();
@@ -250,7 +250,7 @@ fn replies_in_every_form_cut_anywhere() {
     ];
     for form in forms {
         for size in 1..=form.len() {
-            let now = Instant::now();
+            let now = origin();
             let mut client = opened(config(), now);
             request(&mut client).unwrap();
             for piece in form.chunks(size) {
@@ -273,7 +273,7 @@ fn replies_in_every_form_cut_anywhere() {
 /// No polling byte, or nothing at all.
 #[test]
 fn an_empty_reply_is_only_empty() {
-    let now = Instant::now();
+    let now = origin();
     let mut client = opened(config(), now);
     request(&mut client).unwrap();
     client.handle_input(now, &ok(b"")).unwrap();
@@ -287,7 +287,7 @@ fn an_empty_reply_is_only_empty() {
 
 #[test]
 fn a_lost_reply_is_asked_for_again() {
-    let now = Instant::now();
+    let now = origin();
     let mut client = opened(config(), now);
     request(&mut client).unwrap();
     client.handle_input(now, &ok(&[1])).unwrap();
@@ -327,7 +327,7 @@ fn a_lost_reply_is_asked_for_again() {
 
 #[test]
 fn a_lost_reply_ends_what_is_encrypted() {
-    let now = Instant::now();
+    let now = origin();
     let repeats = false;
     let mut client = opened(
         TunnelConfig {
@@ -354,7 +354,7 @@ fn a_lost_reply_ends_what_is_encrypted() {
 #[test]
 fn what_is_no_tunnel() {
     let answer = |to_open: bool, reply: &[u8]| {
-        let now = Instant::now();
+        let now = origin();
         let mut client = TunnelClient::new(config(), now);
         client.connected(now);
         client.handle_input(now, &ok(b"10.0.0.1")).unwrap();
@@ -392,7 +392,7 @@ fn what_is_no_tunnel() {
 
 #[test]
 fn slow_replies_have_their_time() {
-    let now = Instant::now();
+    let now = origin();
     let mut client = opened(config(), now);
     request(&mut client).unwrap();
     // A byte a second does not buy more time.
@@ -424,7 +424,7 @@ fn slow_replies_have_their_time() {
 
 #[test]
 fn a_proxy_sees_whole_urls() {
-    let now = Instant::now();
+    let now = origin();
     let config = TunnelConfig {
         prefix: "http://host:8080".to_owned(),
         proxy_authorization: Some("Basic eDp5".to_owned()),
@@ -510,7 +510,7 @@ fn idle(exchange: &mut Exchange, now: &mut Instant, sequence: u64) -> Vec<u8> {
 
 #[test]
 fn the_polling_byte_goes_up_and_back() {
-    let mut now = Instant::now();
+    let mut now = origin();
     let mut exchange = Exchange::new(now);
     let mut bytes_seen = Vec::new();
     for sequence in 0..75 {
@@ -526,7 +526,7 @@ fn the_polling_byte_goes_up_and_back() {
 
 #[test]
 fn numbers_are_checked() {
-    let now = Instant::now();
+    let now = origin();
     let mut exchange = Exchange::new(now);
     let send = |exchange: &mut Exchange, sequence, data: &'static [u8]| {
         exchange.take(now, Verb::Send, sequence, Bytes::from_static(data))
@@ -576,7 +576,7 @@ fn numbers_are_checked() {
 
 #[test]
 fn both_ends_of_a_session_say_so() {
-    let now = Instant::now();
+    let now = origin();
     let mut exchange = Exchange::new(now);
     exchange.take(now, Verb::Close, 0, Bytes::new()).unwrap();
     assert_eq!(body(&mut exchange, now, 0), [0]);
@@ -609,7 +609,7 @@ fn both_ends_of_a_session_say_so() {
 #[test]
 fn a_live_stream_costs_little_and_lags_little() {
     for publishes in [true, false] {
-        let start = Instant::now();
+        let start = origin();
         let mut client = opened(config(), start);
         let mut exchange = Exchange::new(start);
         let mut media: Vec<(u64, usize)> = (0..250)
@@ -706,7 +706,7 @@ fn a_live_stream_costs_little_and_lags_little() {
 #[test]
 fn who_holds_polls_is_asked_at_once() {
     for holds in [true, false] {
-        let mut now = Instant::now();
+        let mut now = origin();
         let mut client = opened(config(), now);
         let mut at_once = 0;
         for n in 0..100u64 {
@@ -734,7 +734,7 @@ fn who_holds_polls_is_asked_at_once() {
 /// would have to wait for it.
 #[test]
 fn polls_are_held_for_players() {
-    let now = Instant::now();
+    let now = origin();
     let held = |exchange: &mut Exchange, now: Instant, sequence| {
         exchange
             .take(now, Verb::Idle, sequence, Bytes::new())
@@ -765,7 +765,7 @@ fn polls_are_held_for_players() {
 /// Only what waits to be read counts against the room for more, not what polls bring along.
 #[test]
 fn polls_fill_no_room() {
-    let mut now = Instant::now();
+    let mut now = origin();
     let mut exchange = Exchange::new(now);
     for n in 0..100 {
         let (verb, body) = match n % 2 {

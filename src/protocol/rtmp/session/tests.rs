@@ -18,6 +18,7 @@ use crate::protocol::{
         message::{Command, Control, UserControl, type_id},
         transmit::Transmit,
     },
+    tests::origin,
 };
 
 fn config(role: Role) -> ClientConfig {
@@ -72,7 +73,7 @@ struct Pair {
 
 impl Pair {
     fn new(config: ClientConfig) -> Self {
-        let now = Instant::now();
+        let now = origin();
         Self {
             now,
             client: ClientSession::new(config, now, [1; 32]),
@@ -357,7 +358,7 @@ fn message(
     let bytes = std::iter::from_fn(|| out.pop())
         .flatten()
         .collect::<Vec<_>>();
-    client.handle_input(Instant::now(), &bytes)
+    client.handle_input(origin(), &bytes)
 }
 
 #[test]
@@ -566,7 +567,7 @@ fn media_before_the_status_starts_the_stream_on_any_message_stream() {
 #[test]
 fn a_seek_drops_what_was_under_way() {
     let (mut client, mut encoder) = connected(play(), Stage::Running);
-    client.seek(Instant::now(), 60_000);
+    client.seek(origin(), 60_000);
     assert!(client.poll_timeout().is_some());
     message(&mut client, &mut encoder, type_id::AUDIO, 1, &[1]).unwrap();
     let eof = UserControl::StreamEof(1).to_body();
@@ -597,7 +598,7 @@ fn amf3_data_becomes_amf0() {
 #[test]
 fn the_server_keeps_order() {
     let commands = |commands: &[(u32, Command)]| {
-        let now = Instant::now();
+        let now = origin();
         let mut client = ClientSession::new(config(publish()), now, [3; 32]);
         let mut server = ServerSession::new(ServerConfig::default(), now, [4; 32]);
         // The handshake only: the client's connect command stays behind.
@@ -758,7 +759,7 @@ fn what_is_not_played_cannot_be_sought_or_paused() {
     for (role, stage) in [(play(), Stage::Start), (publish(), Stage::Running)] {
         let (mut client, mut encoder) = connected(role, stage);
         let deadline = client.poll_timeout();
-        client.seek(Instant::now() + Duration::from_secs(60), 1000);
+        client.seek(origin() + Duration::from_secs(60), 1000);
         client.pause(true, 1000);
         let empty = UserControl::BufferEmpty(1).to_body();
         message(&mut client, &mut encoder, type_id::USER_CONTROL, 0, &empty).unwrap();
@@ -819,7 +820,7 @@ fn an_answer_holds_for_the_question_that_was_seen() {
 
 #[test]
 fn message_streams_end_in_their_order() {
-    let mut server = ServerSession::past_handshake(ServerConfig::default(), Instant::now());
+    let mut server = ServerSession::past_handshake(ServerConfig::default(), origin());
     let mut encoder = Encoder::default();
     let streams = 1..=8;
     let create = Command::new("createStream", 2.0, Vec::new());

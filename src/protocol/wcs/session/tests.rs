@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::protocol::wcs::message::Connection;
+use crate::protocol::{tests::origin, wcs::message::Connection};
 
 const ID: &str = "90e14ad0-fdb2-11e8-bce2-a3f72476fb49";
 
@@ -30,7 +30,7 @@ struct Dialogue {
 
 impl Dialogue {
     fn new() -> Self {
-        let now = Instant::now();
+        let now = origin();
         Self {
             session: ClientSession::new(config(), now),
             now,
@@ -124,7 +124,7 @@ fn the_recorded_conversations_go_through() {
         let ClientMessage::Connection(connection) = first else {
             panic!("{text}");
         };
-        let begin = Instant::now();
+        let begin = origin();
         let time = |line: &Value| {
             let since = line["t"].as_u64().unwrap() - lines[0]["t"].as_u64().unwrap();
             begin + Duration::from_millis(since)

@@ -371,7 +371,7 @@ fn item_39_a_server_that_asks_for_ever_on_new_connections() {
     let ask = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
     let info = object(&[("level", text("error")), ("description", text(ask))]);
     let rejected = command(0, "_error", 1.0, &[null(), info]);
-    let now = Instant::now();
+    let now = origin();
     let mut wanted = config(State::Playing);
     for connection in 0.. {
         let mut client = ClientSession::past_handshake(wanted.clone(), now, [1; 32], [0; 32]);
@@ -432,7 +432,7 @@ fn item_41_a_peer_that_never_acknowledges_is_sent_to_all_the_same() {
     };
     // A window of 1000 bytes, asked for and announced.
     let window = message(2, 6, 0, &[0, 0, 3, 232, 0]);
-    client.handle_input(Instant::now(), &window).unwrap();
+    client.handle_input(origin(), &window).unwrap();
     let tag = Tag::new(TagKind::Video, 0, &[0x17; 50_000]).unwrap();
     for _ in 0..100 {
         client.send_media(&tag);
@@ -476,7 +476,7 @@ fn item_42_floods_that_are_not_read() {
             let mut most = 0;
             let result = (0..400).try_for_each(|_| {
                 let result = match &mut session {
-                    Session::Client(client) => client.handle_input(Instant::now(), &piece),
+                    Session::Client(client) => client.handle_input(origin(), &piece),
                     Session::Server(server) => server.handle_input(&piece),
                 };
                 most = most.max(match &mut session {

@@ -53,7 +53,7 @@ fn a_client_that_waits_for_no_answer_loses_nothing() {
 
 #[test]
 fn what_waits_for_the_application_is_bounded() {
-    let now = Instant::now();
+    let now = origin();
     let mut server = ServerSession::past_handshake(ServerConfig::default(), now);
     let connect = command(0, "connect", 1.0, &[object(&[("app", text("live"))])]);
     server.handle_input(&connect).unwrap();
@@ -70,7 +70,7 @@ fn what_waits_for_the_application_is_bounded() {
 fn what_was_wrong_behind_a_question_is_told_after_the_answer() {
     let connect = command(0, "connect", 1.0, &[object(&[("app", text("live"))])]);
     let bytes = [connect.clone(), connect].concat();
-    let now = Instant::now();
+    let now = origin();
     let error = Err(SessionError::OutOfOrder("connect"));
     for told_by_input in [true, false] {
         let mut server = ServerSession::past_handshake(ServerConfig::default(), now);
@@ -161,7 +161,7 @@ fn media_of_nowhere_is_of_no_one_among_two() {
 
 /// A client that asked to publish or to play and awaits the answer.
 fn asked(state: State, created: &[Vec<u8>]) -> Side {
-    let now = Instant::now();
+    let now = origin();
     let session = ClientSession::past_handshake(config(state), now, [1; 32], [0; 32]);
     let transaction = if state == State::Publishing { 4.0 } else { 2.0 };
     let setup = [

@@ -26,6 +26,7 @@ use crate::protocol::rtmp::{
     message::{Command, Control, UserControl, type_id},
     transmit::Transmit,
 };
+use crate::protocol::tests::origin;
 use wire::{NULL, command, message, number, object, text};
 
 /// What some bytes come to: events and answers in words, or an error.
@@ -164,7 +165,7 @@ impl Side {
     }
 
     fn client(state: State) -> Self {
-        let now = Instant::now();
+        let now = origin();
         let session = ClientSession::past_handshake(config(state), now, [1; 32], [0; 32]);
         let connected = object(&[("code", text("NetConnection.Connect.Success"))]);
         let started = object(&[("code", text("NetStream.Play.Start"))]);
@@ -187,7 +188,7 @@ impl Side {
     }
 
     fn server(state: State) -> Self {
-        let now = Instant::now();
+        let now = origin();
         let session = ServerSession::past_handshake(ServerConfig::default(), now);
         let app = object(&[("app", text("live"))]);
         let verb = if state == State::Playing {
