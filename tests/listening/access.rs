@@ -46,7 +46,7 @@ fn ingest(out: &std::path::Path, options: &str) -> (Pipeline, u16) {
 /// The dialogue of Adobe's authentication with the encoders that know it.
 #[test]
 fn publishers_show_a_password() {
-    let file = media::h264_aac();
+    let file = media::h264_aac_unacknowledged();
     let sent = flvdump::read(&file);
     for encoder in ["ffmpeg", "rtmp2sink", "rtmpsink"] {
         let dir = TempDir::new().unwrap();

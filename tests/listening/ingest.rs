@@ -304,7 +304,7 @@ fn names_can_be_patterns() {
 #[test]
 fn what_is_published_is_known() {
     let ingest = Ingest::start("rtmp://127.0.0.1/live/one port=0", "");
-    let file = media::h264_aac();
+    let file = media::h264_aac_unacknowledged();
     let url = format!("rtmp://127.0.0.1:{}/live/one?key=7", ingest.port);
     let publisher = ffmpeg_publish(&file, &url, Pace::Fast);
     let came = ingest.pipeline.notice("rtmp-caller-added");

@@ -100,7 +100,7 @@ fn rtmpsink_publishes() {
 #[test]
 fn ffmpeg_publishes() {
     let listener = Listener::new(|_| String::new());
-    let film = media::h264_aac();
+    let film = media::h264_aac_unacknowledged();
     let publisher = ffmpeg_publish(&film, &listener.url("rtmps"), Pace::Fast);
     listener.assert_received(&film);
     publisher.succeed(PATIENCE);

@@ -30,7 +30,12 @@ fn url(player: &Player) -> String {
 
 #[test]
 fn ffmpeg_publishes_once() {
-    for file in [media::h264_aac(), media::flv1_mp3(), media::audio_only()] {
+    let films = [
+        media::h264_aac_unacknowledged(),
+        media::flv1_mp3(),
+        media::audio_only(),
+    ];
+    for file in films {
         let player = listener().play();
         let url = url(&player);
         let publisher = ffmpeg_publish(&file, &url, Pace::Fast);
@@ -51,7 +56,7 @@ fn ffmpeg_publishes_once() {
 fn one_publisher_follows_another() {
     let player = listener().set("keep-listening", true).play();
     let url = url(&player);
-    let file = media::h264_aac();
+    let file = media::h264_aac_unacknowledged();
     let sent = flvdump::read(&file);
     let mut seen = 0;
     for turn in 0..3u32 {

@@ -23,6 +23,13 @@ pub fn h264_aac() -> PathBuf {
     h264_aac_of(5)
 }
 
+/// The same, 4 s of it, for an ffmpeg that publishes as fast as it can: less than a server acknowledges at
+/// once (1.25 MB here). ffmpeg reads between packets only; when an acknowledgement comes after the last, its
+/// closing resets the connection, and its kernel forgets what was not sent yet.
+pub fn h264_aac_unacknowledged() -> PathBuf {
+    h264_aac_of(4)
+}
+
 /// The same, this many seconds long.
 pub fn h264_aac_of(seconds: u32) -> PathBuf {
     let picture = "testsrc2=size=640x360:rate=25,noise=alls=12:allf=t";
