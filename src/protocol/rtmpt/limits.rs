@@ -16,16 +16,15 @@ pub const GATHER: Duration = Duration::from_millis(24);
 /// Hardly a picture at 2 Mb/s, and a piece of sound at up to 128 kb/s.
 pub const FEW: usize = 448;
 
-/// How long they wait at most with a longer piece among them; the more they are together, the less, in
-/// proportion to what they lack of [`FULL`]. No picture is to be late by 20 ms.
-pub const GATHER_MORE: Duration = Duration::from_millis(19);
+/// How long a longer piece may: two pictures in three meet a sound within it, and no picture is to be late by
+/// 20 ms, of which timers and a busy machine need some.
+pub const GATHER_MORE: Duration = Duration::from_millis(14);
 
 /// Bytes that come after so long a silence do not wait: nothing flows that they could share with.
 pub const SPACING: Duration = Duration::from_millis(60);
 
-/// Bytes that wait for nothing. A picture of 2 Mb/s has two thirds of that and waits 7 ms, in which every
-/// fourth one meets sound; if it went at once, heads would come to more than 3 %.
-pub const FULL: usize = 12 * 1024;
+/// Bytes that wait for nothing: a request and a reply are one percent of them.
+pub const FULL: usize = 16 * 1024;
 
 /// Requests at the beginning of a session that nothing waits for: the dialogue before a stream is short
 /// messages, each of which waits for the one before.

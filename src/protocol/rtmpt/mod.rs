@@ -47,14 +47,14 @@ pub fn interval(polling_byte: u8) -> Duration {
     Duration::from_micros(15_625) * u32::from(polling_byte.min(last))
 }
 
-/// When bytes go out of which the first came at `since`, and the last that went before them at `last`.
-fn gathered(bytes: &Transmit, since: Instant, last: Instant) -> Instant {
-    let missing = limits::FULL.saturating_sub(bytes.len()) as u32;
-    let wait = match missing {
-        0 => Duration::ZERO,
-        _ if bytes.longest() < limits::FEW => limits::GATHER,
-        // The less a head is of them, the less they wait.
-        _ => limits::GATHER_MORE * missing / limits::FULL as u32,
+/// When bytes go out of which the first came at `since`, and the last that went before them at `last`; `joined`
+/// says that others came after the first. A longer piece goes with the first that it meets, which is what it
+/// waited for; that is seen by whoever brings it, so no timer needs to be moved.
+fn gathered(bytes: &Transmit, since: Instant, joined: bool, last: Instant) -> Instant {
+    let wait = match bytes.longest() {
+        few if few < limits::FEW => limits::GATHER,
+        _ if joined || bytes.len() >= limits::FULL => Duration::ZERO,
+        _ => limits::GATHER_MORE,
     };
     (since + wait).min(since.max(last + limits::SPACING))
 }

@@ -83,6 +83,8 @@ pub struct TunnelClient {
     /// Bytes of the stream for the next request, and since when the first of them waits.
     pending: Transmit,
     since: Option<Instant>,
+    /// Others came after those.
+    joined: bool,
     received: VecDeque<Bytes>,
     out: Transmit,
     next_poll: Instant,
@@ -140,6 +142,7 @@ impl TunnelClient {
             reader: Reader::Head(Vec::new()),
             pending: Transmit::default(),
             since: None,
+            joined: false,
             received: VecDeque::new(),
             out: Transmit::default(),
             next_poll: now,
@@ -256,6 +259,7 @@ impl TunnelClient {
 
     /// Takes bytes of the stream, as many as it holds.
     pub fn send(&mut self, now: Instant, meant: &mut Transmit) {
+        self.joined = !self.pending.is_empty() && (self.joined || !meant.is_empty());
         while self.pending.len() < limits::PENDING
             && let Some(bytes) = meant.pop()
         {
@@ -356,7 +360,7 @@ impl TunnelClient {
     fn due(&self) -> Option<Instant> {
         let since = self.since?;
         match self.last_request {
-            Some(last) if self.is_warm() => Some(gathered(&self.pending, since, last)),
+            Some(last) if self.is_warm() => Some(gathered(&self.pending, since, self.joined, last)),
             _ => Some(since),
         }
     }
