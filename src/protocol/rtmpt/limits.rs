@@ -16,7 +16,7 @@ pub const GATHER: Duration = Duration::from_millis(24);
 /// Hardly a picture at 2 Mb/s, and a piece of sound at up to 128 kb/s.
 pub const FEW: usize = 448;
 
-/// How long a longer piece may: two pictures in three meet a sound within it, and no picture is to be late by
+/// How long a longer piece of a client may: two pictures in three meet a sound within it, and no picture is to be late by
 /// 20 ms, of which timers and a busy machine need some.
 pub const GATHER_MORE: Duration = Duration::from_millis(14);
 

@@ -131,8 +131,6 @@ pub struct Exchange {
     outgoing: Transmit,
     /// Since when the first of the outgoing bytes waits.
     since: Option<Instant>,
-    /// Others came after that.
-    joined: bool,
     last_data: Option<Instant>,
     /// When the client last sent bytes.
     heard: Option<Instant>,
@@ -169,7 +167,6 @@ impl Exchange {
             unread: 0,
             outgoing: Transmit::default(),
             since: None,
-            joined: false,
             last_data: None,
             heard: None,
             answers: 0,
@@ -303,9 +300,8 @@ impl Exchange {
             // Who has something to say is not kept waiting for what nobody says.
             (None, _) if spoke => asked,
             (None, _) => asked + self.hold(asked),
-            (Some(since), Some(last)) => {
-                gathered(&self.outgoing, since, self.joined, last).max(asked)
-            }
+            // Who plays to many has put together what goes together.
+            (Some(since), Some(last)) => gathered(&self.outgoing, since, true, last).max(asked),
             (Some(_), None) => asked,
         }
     }
@@ -371,7 +367,6 @@ impl Exchange {
 
     /// Takes bytes of the session, as many as it holds; `false` if that are not all.
     pub fn send(&mut self, now: Instant, meant: &mut Transmit) -> bool {
-        self.joined = !self.outgoing.is_empty() && (self.joined || !meant.is_empty());
         while self.outgoing.len() < limits::PENDING {
             let Some(bytes) = meant.pop() else {
                 return true;
