@@ -7,6 +7,7 @@
 
 mod ahead;
 mod as_flvmux;
+mod backwards;
 mod bad_input;
 mod codecs;
 mod enhanced;

@@ -72,7 +72,15 @@ impl FlvDemuxBridge {
         if let Some(position) = self.place() {
             segment.set_position(position);
         }
+        if rate < 0.0 {
+            // Backwards means from the end, unless another place is named.
+            segment.set_duration(lock(&self.known).duration);
+        }
         segment.do_seek(rate, flags, start_type, start, stop_type, stop)?;
+        if rate < 0.0 && segment.stop().is_none() {
+            let end = segment.position().filter(|end| !end.is_zero())?;
+            segment.set_stop(end);
+        }
         Some(segment)
     }
 
