@@ -32,11 +32,6 @@ impl Transmit {
         self.len == 0
     }
 
-    /// Bytes of the longest slice.
-    pub fn longest(&self) -> usize {
-        self.slices.iter().map(Bytes::len).max().unwrap_or_default()
-    }
-
     /// Fills `slices` from the front and returns how many were filled.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;

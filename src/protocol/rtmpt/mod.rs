@@ -48,12 +48,12 @@ pub fn interval(polling_byte: u8) -> Duration {
 }
 
 /// When bytes go out of which the first came at `since`, and the last that went before them at `last`; `joined`
-/// says that others came after the first. A longer piece goes with the first that it meets, which is what it
-/// waited for; that is seen by whoever brings it, so no timer needs to be moved.
+/// says that others came after the first. What is enough goes with the first that joins it, which is what it waited
+/// for; that is seen by whoever brings it, so no timer needs to be moved.
 fn gathered(bytes: &Transmit, since: Instant, joined: bool, last: Instant) -> Instant {
-    let wait = match bytes.longest() {
+    let wait = match bytes.len() {
         few if few < limits::FEW => limits::GATHER,
-        _ if joined || bytes.len() >= limits::FULL => Duration::ZERO,
+        all if joined || all >= limits::FULL => Duration::ZERO,
         _ => limits::GATHER_MORE,
     };
     (since + wait).min(since.max(last + limits::SPACING))

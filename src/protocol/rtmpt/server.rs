@@ -132,7 +132,7 @@ pub struct Exchange {
     /// Since when the first of the outgoing bytes waits.
     since: Option<Instant>,
     last_data: Option<Instant>,
-    /// When the client last sent bytes.
+    /// When the client last sent what may be media.
     heard: Option<Instant>,
     answers: u64,
     empty: u32,
@@ -238,7 +238,10 @@ impl Exchange {
         self.next = self.next.map(|next| next + 1);
         match verb {
             Verb::Send if !body.is_empty() => {
-                self.heard = Some(now);
+                // Not what players say now and then.
+                if body.len() >= limits::FEW {
+                    self.heard = Some(now);
+                }
                 self.unread += body.len();
                 self.incoming.push_back(body);
             }
@@ -310,9 +313,9 @@ impl Exchange {
     fn hold(&self, asked: Instant) -> Duration {
         let lately = |at: Instant| asked.saturating_duration_since(at) < limits::STREAM;
         match (self.heard, self.last_data) {
-            (_, Some(said)) if lately(said) && Some(said) >= self.heard => limits::HOLD_STREAM,
             // Its next bytes would have to wait for the answer.
             (Some(heard), _) if lately(heard) => Duration::ZERO,
+            (_, Some(said)) if lately(said) => limits::HOLD_STREAM,
             _ => limits::HOLD,
         }
     }

@@ -777,16 +777,43 @@ fn polls_are_held_for_players() {
     player.send(now, &mut bytes(b"media"));
     assert_eq!(body(&mut player, now, 0), b"\x01media");
     assert_eq!(held(&mut player, now, 1), limits::HOLD_STREAM);
+    assert_eq!(body(&mut player, now + limits::HOLD_STREAM, 1), [1]);
+    // It acknowledges.
+    let said = Bytes::from_static(&[0; 16]);
+    player.take(now, Verb::Send, 2, said).unwrap();
+    assert_eq!(body(&mut player, now, 2), [1]);
+    assert_eq!(held(&mut player, now, 3), limits::HOLD_STREAM);
     let later = now + limits::STREAM;
-    assert_eq!(body(&mut player, later, 1), [1]);
-    assert_eq!(held(&mut player, later, 2), limits::HOLD);
+    assert_eq!(body(&mut player, later, 3), [1]);
+    assert_eq!(held(&mut player, later, 4), limits::HOLD);
 
     let mut publisher = Exchange::new(now);
-    let media = Bytes::from_static(b"media");
+    let media = Bytes::from(vec![7; limits::FEW]);
     publisher.take(now, Verb::Send, 0, media).unwrap();
-    assert_eq!(body(&mut publisher, now, 0), [1]);
+    // An acknowledgement does not make a player of it.
+    publisher.send(now, &mut bytes(b"acknowledged"));
+    assert_eq!(body(&mut publisher, now, 0), b"\x01acknowledged");
     assert_eq!(held(&mut publisher, now, 1), Duration::ZERO);
     assert_eq!(held(&mut publisher, later, 2), limits::HOLD);
+}
+
+/// Who publishes and is told something does not poll at once, or what comes next would wait for the answer.
+#[test]
+fn who_publishes_asks_for_nothing() {
+    let mut now = origin();
+    let mut client = opened(config(), now);
+    assert!(request(&mut client).unwrap().0.starts_with("/idle/42/"));
+    client.handle_input(now, &ok(b"\x01")).unwrap();
+    for _ in 0..limits::WARM_UP {
+        now += interval(1);
+        client.send(now, &mut bytes(&[7; limits::FEW]));
+        now += limits::GATHER_MORE;
+        client.handle_timeout(now).unwrap();
+        assert!(request(&mut client).unwrap().0.starts_with("/send/42/"));
+        client.handle_input(now, &ok(b"\x01acknowledged")).unwrap();
+        assert_eq!(request(&mut client), None);
+        assert_eq!(client.poll_timeout(), Some(now + interval(1)));
+    }
 }
 
 /// Only what waits to be read counts against the room for more, not what polls bring along.

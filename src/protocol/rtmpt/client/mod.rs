@@ -119,6 +119,8 @@ struct Waiting {
     /// First line and fields, and the body, to be sent again.
     request: Vec<Bytes>,
     since: Instant,
+    /// Bytes of its body.
+    sent: u64,
     /// Bytes of the reply's body that have been handed on, over all connections.
     delivered: u64,
     repeats: u32,

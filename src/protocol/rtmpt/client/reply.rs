@@ -191,7 +191,8 @@ impl TunnelClient {
             Stage::Running => {
                 self.sequence += 1;
                 let empty = (waiting.as_ref()).is_none_or(|waiting| waiting.delivered <= 1);
-                let eager = waiting.is_some_and(|waiting| waiting.eager);
+                let eager = waiting.as_ref().is_some_and(|waiting| waiting.eager);
+                let publishes = waiting.is_some_and(|waiting| waiting.sent > waiting.delivered);
                 self.stats.empty_replies += u64::from(empty);
                 self.zeros = match polling == 0 && empty {
                     true => self.zeros + 1,
@@ -203,8 +204,12 @@ impl TunnelClient {
                 }
                 // The least polling byte is no delay at all to Red5, which adds one to its delays. Whoever
                 // holds a poll until there is something to say is asked at once, whoever does not would
-                // be asked in vain.
-                self.eager = !empty && polling == 1 && self.vain < limits::VAIN && self.is_warm();
+                // be asked in vain. What is published would wait for the poll.
+                self.eager = !empty
+                    && !publishes
+                    && polling == 1
+                    && self.vain < limits::VAIN
+                    && self.is_warm();
                 let wait = match self.eager {
                     true => Duration::ZERO,
                     false => self.stats.interval,

@@ -53,6 +53,7 @@ impl TunnelClient {
         self.waiting = Some(Waiting {
             request,
             since: now,
+            sent: length as u64,
             delivered: 0,
             repeats: 0,
             eager: self.eager,
