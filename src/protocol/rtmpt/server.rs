@@ -132,8 +132,10 @@ pub struct Exchange {
     /// Since when the first of the outgoing bytes waits.
     since: Option<Instant>,
     last_data: Option<Instant>,
-    /// When the client last sent what may be media.
+    /// When the client last sent bytes.
     heard: Option<Instant>,
+    /// When the client last sent what may be media.
+    published: Option<Instant>,
     answers: u64,
     empty: u32,
     step: usize,
@@ -169,6 +171,7 @@ impl Exchange {
             since: None,
             last_data: None,
             heard: None,
+            published: None,
             answers: 0,
             empty: 0,
             step: 0,
@@ -238,9 +241,10 @@ impl Exchange {
         self.next = self.next.map(|next| next + 1);
         match verb {
             Verb::Send if !body.is_empty() => {
-                // Not what players say now and then.
-                if body.len() >= limits::FEW {
-                    self.heard = Some(now);
+                self.heard = Some(now);
+                // Neither the dialogue before a stream nor what players say now and then.
+                if self.is_warm() && body.len() >= limits::FEW {
+                    self.published = Some(now);
                 }
                 self.unread += body.len();
                 self.incoming.push_back(body);
@@ -314,8 +318,9 @@ impl Exchange {
         let lately = |at: Instant| asked.saturating_duration_since(at) < limits::STREAM;
         match (self.heard, self.last_data) {
             // Its next bytes would have to wait for the answer.
+            _ if self.published.is_some_and(lately) => Duration::ZERO,
+            (_, Some(said)) if lately(said) && Some(said) >= self.heard => limits::HOLD_STREAM,
             (Some(heard), _) if lately(heard) => Duration::ZERO,
-            (_, Some(said)) if lately(said) => limits::HOLD_STREAM,
             _ => limits::HOLD,
         }
     }

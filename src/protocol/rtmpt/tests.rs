@@ -732,18 +732,24 @@ fn a_live_stream_costs_little_and_lags_little() {
 /// asked in vain for some times.
 #[test]
 fn who_holds_polls_is_asked_at_once() {
-    for holds in [true, false] {
+    // All bring something, and every other one does: the rest is answered at once, or held in vain.
+    for (all, tired, expected) in [
+        (true, Duration::ZERO, 70..100),
+        (false, Duration::ZERO, 4..5),
+        (false, limits::HOLD_STREAM, 35..50),
+    ] {
         let mut now = origin();
         let mut client = opened(config(), now);
         let mut at_once = 0;
         for n in 0..100u64 {
             assert!(request(&mut client).unwrap().0.starts_with("/idle/42/"));
-            // Every other one brings something: that which was asked for at once, or not.
-            let body: &[u8] = if holds || n % 2 == 0 {
-                b"\x01x"
-            } else {
-                b"\x01"
+            let body: &[u8] = match all || n % 2 == 0 {
+                true => b"\x01x",
+                false => b"\x01",
             };
+            if body.len() == 1 {
+                now += tired;
+            }
             client.handle_input(now, &ok(body)).unwrap();
             if client.poll_transmit().is_empty() {
                 now = client.poll_timeout().unwrap();
@@ -752,8 +758,7 @@ fn who_holds_polls_is_asked_at_once() {
                 at_once += 1;
             }
         }
-        let expected = if holds { 70..100 } else { 4..5 };
-        assert!(expected.contains(&at_once), "{holds} {at_once}");
+        assert!(expected.contains(&at_once), "{all} {tired:?} {at_once}");
     }
 }
 
@@ -778,23 +783,33 @@ fn polls_are_held_for_players() {
     assert_eq!(body(&mut player, now, 0), b"\x01media");
     assert_eq!(held(&mut player, now, 1), limits::HOLD_STREAM);
     assert_eq!(body(&mut player, now + limits::HOLD_STREAM, 1), [1]);
-    // It acknowledges.
-    let said = Bytes::from_static(&[0; 16]);
-    player.take(now, Verb::Send, 2, said).unwrap();
-    assert_eq!(body(&mut player, now, 2), [1]);
-    assert_eq!(held(&mut player, now, 3), limits::HOLD_STREAM);
     let later = now + limits::STREAM;
-    assert_eq!(body(&mut player, later, 3), [1]);
-    assert_eq!(held(&mut player, later, 4), limits::HOLD);
+    assert_eq!(held(&mut player, later, 2), limits::HOLD);
 
     let mut publisher = Exchange::new(now);
     let media = Bytes::from(vec![7; limits::FEW]);
-    publisher.take(now, Verb::Send, 0, media).unwrap();
-    // An acknowledgement does not make a player of it.
-    publisher.send(now, &mut bytes(b"acknowledged"));
-    assert_eq!(body(&mut publisher, now, 0), b"\x01acknowledged");
+    publisher.take(now, Verb::Send, 0, media.clone()).unwrap();
+    assert_eq!(body(&mut publisher, now, 0), [1]);
     assert_eq!(held(&mut publisher, now, 1), Duration::ZERO);
-    assert_eq!(held(&mut publisher, later, 2), limits::HOLD);
+    for n in 2..=limits::WARM_UP {
+        publisher.take(now, Verb::Send, n, media.clone()).unwrap();
+        assert_eq!(body(&mut publisher, now, n).len(), 1);
+    }
+    // An acknowledgement does not make a player of it.
+    let n = limits::WARM_UP + 1;
+    publisher.take(now, Verb::Send, n, media).unwrap();
+    publisher.send(now, &mut bytes(b"acknowledged"));
+    assert_eq!(body(&mut publisher, now, n), b"\x01acknowledged");
+    assert_eq!(held(&mut publisher, now, n + 1), Duration::ZERO);
+    assert_eq!(held(&mut publisher, later, n + 2), limits::HOLD);
+
+    // A player has said much before it is one.
+    let mut player = Exchange::new(now);
+    let command = Bytes::from(vec![7; limits::FEW]);
+    player.take(now, Verb::Send, 0, command).unwrap();
+    player.send(now, &mut bytes(b"media"));
+    assert_eq!(body(&mut player, now, 0), b"\x01media");
+    assert_eq!(held(&mut player, now, 1), limits::HOLD_STREAM);
 }
 
 /// Who publishes and is told something does not poll at once, or what comes next would wait for the answer.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Stage, TunnelClient, TunnelError};
+use super::{Stage, TunnelClient, TunnelError, Waiting};
 use crate::protocol::{
     http::reply::{Body, Framing, Part, Reply, ReplyError},
     rtmpt::{interval, is_id, limits},
@@ -191,6 +191,8 @@ impl TunnelClient {
             Stage::Running => {
                 self.sequence += 1;
                 let empty = (waiting.as_ref()).is_none_or(|waiting| waiting.delivered <= 1);
+                let held = |waiting: &Waiting| now - waiting.since >= interval(1);
+                let held = waiting.as_ref().is_some_and(held);
                 let eager = waiting.as_ref().is_some_and(|waiting| waiting.eager);
                 let publishes = waiting.is_some_and(|waiting| waiting.sent > waiting.delivered);
                 self.stats.empty_replies += u64::from(empty);
@@ -199,7 +201,8 @@ impl TunnelClient {
                     false => 0,
                 };
                 let (least, most) = self.config.polling;
-                if eager {
+                // Who held a poll until it was tired of it holds polls all the same.
+                if eager && !(empty && held) {
                     self.vain = if empty { self.vain + 1 } else { 0 };
                 }
                 // The least polling byte is no delay at all to Red5, which adds one to its delays. Whoever
