@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The thread of a session: a WebSocket, the session on it, pauses between one and the next.
+//! The thread of a session: one connection after another, pauses between them, and those who share it.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -12,25 +12,21 @@ use std::{
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
-use super::{Command, Failure, Inbox, Notice, Notify, Request, Session, Settings, apply, lock};
+use super::{
+    Command, Failure, Inbox, Notice, Notify, Request, Session, Settings, apply,
+    live::{Live, SOCKET, Turn},
+    lock,
+};
 use crate::{
-    net::{
-        reconnect::Backoff,
-        stream::Ready,
-        websocket::{self, WebSocket},
-    },
+    net::{reconnect::Backoff, stream::Ready},
     protocol::wcs::{
         limits,
         message::UserData,
-        session::{ClientSession, Event, SessionConfig, Stats, Transmit},
+        session::{ClientSession, Event, Stats},
     },
 };
 
-const SOCKET: Token = Token(0);
 const WAKE: Token = Token(1);
-
-/// Messages that are read before commands are looked at again.
-const AT_A_TIME: usize = 64;
 
 /// How long a server may take to hear out what was said last.
 const LINGER: Duration = Duration::from_secs(1);
@@ -87,21 +83,13 @@ enum Phase {
     Leaving(Live, Instant),
 }
 
-struct Live {
-    socket: WebSocket,
-    /// Once the WebSocket is open.
-    session: Option<ClientSession>,
-    config: SessionConfig,
-}
-
-/// What a turn came to.
-enum Turn {
-    /// There is more to do at once.
-    More,
-    /// It waits.
-    Wait(Option<Instant>),
-    /// Nobody wants anything any more.
-    End,
+impl Phase {
+    fn session(&mut self) -> Option<&mut ClientSession> {
+        match self {
+            Self::Live(live) => live.session(),
+            _ => None,
+        }
+    }
 }
 
 impl Driver {
@@ -127,7 +115,7 @@ impl Driver {
                 if event.token() == SOCKET
                     && let Phase::Live(live) | Phase::Leaving(live, _) = &mut self.phase
                 {
-                    live.socket.on_ready(Ready::from(event));
+                    live.on_ready(Ready::from(event));
                 }
             }
         }
@@ -150,10 +138,8 @@ impl Driver {
                 let mut unheard = Vec::new();
                 match live.turn(registry, now, &mut unheard) {
                     // The ends of calls may still come; the goodbye follows them.
-                    Ok(turn) if now < until && !live.socket.is_gone() => {
-                        if live.session.as_ref().is_none_or(|s| s.calls() == 0) {
-                            live.socket.close();
-                        }
+                    Ok(turn) if now < until && !live.is_gone() => {
+                        live.close();
                         match turn {
                             Turn::Wait(deadline) => {
                                 Turn::Wait(Some(deadline.map_or(until, |at| at.min(until))))
@@ -167,8 +153,8 @@ impl Driver {
             Phase::Live(live) => {
                 let mut notices = Vec::new();
                 let turn = live.turn(registry, now, &mut notices);
-                if let Some(session) = &live.session {
-                    *lock(&self.session.stats) = sum(self.before, session.stats());
+                if let Some(stats) = live.stats() {
+                    *lock(&self.session.stats) = sum(self.before, stats);
                 }
                 notices.into_iter().for_each(|notice| self.notify(notice));
                 turn.unwrap_or_else(|failure| {
@@ -204,11 +190,7 @@ impl Driver {
                         .extract_if(|_, owner| *owner == member)
                         .map(|(id, _)| id)
                         .collect();
-                    if let Phase::Live(Live {
-                        session: Some(session),
-                        ..
-                    }) = &mut self.phase
-                    {
+                    if let Some(session) = self.phase.session() {
                         for id in calls {
                             // Whatever is no call needs no end.
                             let _ = session.end(now, &id);
@@ -239,11 +221,7 @@ impl Driver {
             }
             _ => {}
         }
-        let Phase::Live(Live {
-            session: Some(session),
-            ..
-        }) = &mut self.phase
-        else {
+        let Some(session) = self.phase.session() else {
             // It was lost meanwhile, which has been told.
             return;
         };
@@ -254,24 +232,14 @@ impl Driver {
 
     fn connect(&mut self) {
         self.notify(Notice::Connecting(self.backoff.tried()));
-        self.phase = Phase::Live(Live {
-            socket: WebSocket::connect(
-                self.settings.target.clone(),
-                self.settings.opening.clone(),
-                self.session.waker.clone(),
-            ),
-            session: None,
-            config: self.settings.session.clone(),
-        });
+        self.phase = Phase::Live(Live::connect(&self.settings, self.session.waker.clone()));
     }
 
     fn lost(&mut self, failure: Failure, now: Instant) {
-        if let Phase::Live(Live {
-            session: Some(session),
-            ..
-        }) = &self.phase
+        if let Phase::Live(live) = &self.phase
+            && let Some(stats) = live.stats()
         {
-            self.before = sum(self.before, session.stats());
+            self.before = sum(self.before, stats);
         }
         self.established = None;
         self.owners.clear();
@@ -291,7 +259,7 @@ impl Driver {
     fn farewell(&mut self, now: Instant) -> bool {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Live(mut live) => {
-                let Some(session) = &mut live.session else {
+                let Some(session) = live.session() else {
                     return true;
                 };
                 session.leave(now);
@@ -332,75 +300,6 @@ impl Driver {
                 }
             }
         }
-    }
-}
-
-impl Live {
-    /// Goes on as far as it goes without waiting, for a while.
-    fn turn(
-        &mut self,
-        registry: &Registry,
-        now: Instant,
-        notices: &mut Vec<Notice>,
-    ) -> Result<Turn, Failure> {
-        if let Some(session) = &mut self.session {
-            session.handle_timeout(now);
-        }
-        for _ in 0..AT_A_TIME {
-            self.tell(notices)?;
-            self.send()?;
-            let Some(event) = self.socket.turn(registry, SOCKET, now)? else {
-                return Ok(Turn::Wait(self.deadline()));
-            };
-            match (event, &mut self.session) {
-                (websocket::Event::Open, _) => {
-                    notices.push(Notice::Connected);
-                    self.session = Some(ClientSession::new(self.config.clone(), now));
-                }
-                (websocket::Event::Text(text), Some(session)) => session.handle_text(now, &text),
-                (_, Some(session)) => session.handle_sign_of_life(now),
-                (_, None) => {}
-            }
-        }
-        self.tell(notices)?;
-        Ok(Turn::More)
-    }
-
-    fn tell(&mut self, notices: &mut Vec<Notice>) -> Result<(), Failure> {
-        let Some(session) = &mut self.session else {
-            return Ok(());
-        };
-        while let Some(event) = session.poll_event() {
-            match event {
-                Event::Failed(error) => return Err(error.into()),
-                event => notices.push(Notice::Session(event)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends what the socket takes.
-    fn send(&mut self) -> Result<(), Failure> {
-        let Some(session) = &mut self.session else {
-            return Ok(());
-        };
-        while !self.socket.is_blocked()? {
-            match session.poll_transmit() {
-                Some(Transmit::Text(text)) => self.socket.send(text)?,
-                Some(Transmit::Ping) => self.socket.ping()?,
-                None => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let session = self.session.as_ref();
-        let session = session.and_then(ClientSession::poll_timeout);
-        [session, self.socket.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
     }
 }
 

@@ -8,6 +8,7 @@
 //! goodbye and ends, and nobody waits for it.
 
 mod driver;
+mod live;
 #[cfg(test)]
 mod tests;
 
