@@ -9,6 +9,7 @@
 //! left: connecting, reading, and writing after a full socket buffer.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, HashMap},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -74,6 +75,34 @@ struct Shared {
     woken: Vec<Token>,
 }
 
+thread_local! {
+    /// Whom this thread is to wake, while it holds that back.
+    static HELD: RefCell<Option<Vec<Token>>> = const { RefCell::new(None) };
+}
+
+/// So many are woken by one call at most: the first of them waits for the last.
+const MOST_HELD: usize = 64;
+
+/// While it lives, this thread wakes tasks a few at a time: each call is a system call and, on another
+/// processor, a thread that falls asleep again before the next.
+pub(super) struct Together(());
+
+impl Together {
+    pub(super) fn new() -> Self {
+        HELD.set(Some(Vec::new()));
+        Self(())
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        let held = HELD.take().unwrap_or_default();
+        if let (false, Ok(reactor)) = (held.is_empty(), Reactor::global()) {
+            reactor.wake_now(&held);
+        }
+    }
+}
+
 /// Keeps a task on the reactor; dropping it takes the task off.
 pub struct Handle {
     reactor: &'static Reactor,
@@ -129,6 +158,19 @@ impl Reactor {
 
     /// Gives tasks a turn soon.
     pub fn wake(&self, tokens: &[Token]) {
+        let held = HELD.with_borrow_mut(|held| {
+            let held = held.as_mut()?;
+            held.extend(tokens);
+            Some((held.len() >= MOST_HELD).then(|| std::mem::take(held)))
+        });
+        match held {
+            None => self.wake_now(tokens),
+            Some(Some(many)) => self.wake_now(&many),
+            Some(None) => {}
+        }
+    }
+
+    fn wake_now(&self, tokens: &[Token]) {
         let mut shared = self.lock();
         let asleep = shared.woken.is_empty();
         shared.woken.extend(tokens);
@@ -312,6 +354,31 @@ mod tests {
         drop(handle);
         // The task, and with it the sender, is gone.
         assert!(seen.recv_timeout(limit).is_err());
+    }
+
+    #[test]
+    fn who_is_woken_together_is_woken_at_the_end() {
+        let reactor = Reactor::global().unwrap();
+        let (turns, seen) = channel();
+        let task = Arc::new(Told {
+            turns: Mutex::new(turns),
+            next: Mutex::default(),
+        });
+        let handle = reactor.add(task);
+        let limit = Duration::from_secs(5);
+        seen.recv_timeout(limit).unwrap();
+        let together = Together::new();
+        handle.wake();
+        assert!(reactor.lock().woken.iter().all(|t| *t != handle.token));
+        assert!(seen.try_recv().is_err());
+        drop(together);
+        seen.recv_timeout(limit).unwrap();
+        // As many as there may be are not kept waiting for more.
+        let _together = Together::new();
+        for _ in 0..MOST_HELD {
+            handle.wake();
+        }
+        seen.recv_timeout(limit).unwrap();
     }
 
     #[test]

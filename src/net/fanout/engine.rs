@@ -18,7 +18,7 @@ use super::{
     inbox::{Command, Item, Shared},
     window::Window,
 };
-use crate::net::stream::Ready;
+use crate::net::{reactor::Together, stream::Ready};
 
 pub(super) const WAKE: Token = Token(usize::MAX);
 /// Events taken from the kernel at a time.
@@ -227,6 +227,7 @@ impl Engine {
     /// Gives every client its turn.
     fn deliver(&mut self, now: Instant) {
         let begun = Instant::now();
+        let _together = Together::new();
         let mut batches = Batches::new(&self.window, self.clients.len());
         // The slots of those that left are still there; a pass goes around all of them.
         let slots = self.clients.capacity();

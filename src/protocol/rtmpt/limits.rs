@@ -53,7 +53,11 @@ pub const FOREIGN_REQUEST: usize = 1024;
 /// for it, short enough for a client that has something to send and waits for the reply.
 pub const HOLD: Duration = Duration::from_millis(20);
 
-/// The same while a stream runs to that client: longer than from one picture to the next.
+/// How long a server waits with the answer to bytes that are part of the dialogue before a stream: for what there
+/// is to say to them, which the client would have to poll for.
+pub const HOLD_DIALOGUE: Duration = Duration::from_millis(3);
+
+/// How long it holds a poll while a stream runs to that client: longer than from one picture to the next.
 pub const HOLD_STREAM: Duration = Duration::from_millis(60);
 
 /// How long either side is taken to be in the middle of a stream after it has said something.

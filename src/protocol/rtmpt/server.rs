@@ -299,8 +299,10 @@ impl Exchange {
         }
         if self.closed || self.ended || !self.is_warm() {
             return match self.since {
-                None if !spoke && !self.closed && !self.ended => asked + self.hold(asked),
-                _ => asked,
+                Some(_) => asked,
+                None if self.closed || self.ended => asked,
+                None if spoke => asked + limits::HOLD_DIALOGUE,
+                None => asked + self.hold(asked),
             };
         }
         match (self.since, self.last_data) {

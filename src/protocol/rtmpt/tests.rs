@@ -49,7 +49,15 @@ fn ok(body: &[u8]) -> Vec<u8> {
 }
 
 /// A client whose session is open under the id `42`.
+/// A client whose session was opened just long enough ago that it has polled.
 fn opened(config: TunnelConfig, now: Instant) -> TunnelClient {
+    let mut client = silent(config, now - interval(1));
+    client.handle_timeout(now).unwrap();
+    client
+}
+
+/// A client whose session was opened just now.
+fn silent(config: TunnelConfig, now: Instant) -> TunnelClient {
     let mut client = TunnelClient::new(config, now);
     assert!(client.wants_connection(now));
     client.connected(now);
@@ -153,7 +161,10 @@ fn an_id_that_came_in_two_halves() {
     for byte in ok(b"1717\n") {
         client.handle_input(now, &[byte]).unwrap();
     }
-    assert_eq!(request(&mut client).unwrap().0, "/idle/1717/0");
+    // Who opened it speaks first.
+    assert_eq!(request(&mut client), None);
+    client.send(now, &mut bytes(b"first"));
+    assert_eq!(request(&mut client).unwrap().0, "/send/1717/0");
 }
 
 /// What is left goes out first, and a server that holds a poll does not hold up the end.
@@ -360,6 +371,7 @@ fn what_is_no_tunnel() {
         client.handle_input(now, &ok(b"10.0.0.1")).unwrap();
         if !to_open {
             client.handle_input(now, &ok(b"42")).unwrap();
+            client.handle_timeout(now + interval(1)).unwrap();
         }
         let result = client.handle_input(now, reply);
         assert!(received(&mut client).is_empty());
@@ -559,7 +571,7 @@ fn numbers_are_checked() {
         "not before 2"
     );
     assert_eq!(body(&mut exchange, now, 2), [1]);
-    assert_eq!(body(&mut exchange, now, 3), [1]);
+    assert_eq!(body(&mut exchange, now + limits::HOLD_DIALOGUE, 3), [1]);
     assert_eq!(exchange.answer(now, 2), Err(Refused::Old));
     assert_eq!(send(&mut exchange, 2, b"two"), Err(Refused::Old));
     assert_eq!(
@@ -789,11 +801,14 @@ fn polls_are_held_for_players() {
     let mut publisher = Exchange::new(now);
     let media = Bytes::from(vec![7; limits::FEW]);
     publisher.take(now, Verb::Send, 0, media.clone()).unwrap();
-    assert_eq!(body(&mut publisher, now, 0), [1]);
+    // There may be something to say to it.
+    let soon = now + limits::HOLD_DIALOGUE;
+    assert_eq!(publisher.answer(now, 0), Ok(Answer::Wait(soon)));
+    assert_eq!(body(&mut publisher, soon, 0), [1]);
     assert_eq!(held(&mut publisher, now, 1), Duration::ZERO);
     for n in 2..=limits::WARM_UP {
         publisher.take(now, Verb::Send, n, media.clone()).unwrap();
-        assert_eq!(body(&mut publisher, now, n).len(), 1);
+        assert_eq!(body(&mut publisher, soon, n).len(), 1);
     }
     // An acknowledgement does not make a player of it.
     let n = limits::WARM_UP + 1;

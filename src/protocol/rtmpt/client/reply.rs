@@ -186,7 +186,8 @@ impl TunnelClient {
                 }
                 self.id = id;
                 self.stage = Stage::Running;
-                self.next_poll = now;
+                // Who opened it speaks first, and would have to wait for the answer to a poll.
+                self.next_poll = now + self.stats.interval;
             }
             Stage::Running => {
                 self.sequence += 1;
