@@ -6,6 +6,7 @@
 use std::io::IoSlice;
 
 use super::window::Window;
+use crate::protocol::rtmp::transmit::Transmit;
 
 /// Slices in one call. More would hardly save anything, and so many are on the stack of the kernel.
 pub(super) const SLICES: usize = 64;
@@ -96,6 +97,15 @@ impl<'w> Batch<'w> {
             }
         }
         batch
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared(&self, window: &Window) -> Transmit {
+        let mut shared = Transmit::default();
+        for block in window.from(self.from).take((self.to - self.from) as usize) {
+            shared.push(block.share(self.framed));
+        }
+        shared
     }
 
     /// Hands it over for sending.

@@ -365,6 +365,12 @@ impl Stack {
         }
     }
 
+    /// Whether there is a filter that takes bytes [as they are](Self::write) for less than what is
+    /// [offered](Self::offer), of which it needs a copy.
+    pub fn is_layered(&self) -> bool {
+        matches!(self.state, State::Layer(_))
+    }
+
     /// Writes as many bytes from the front of `slices` as it takes now; 0 means that it takes none
     /// until the next event. No slices push on what TLS still holds.
     ///

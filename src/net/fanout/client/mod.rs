@@ -112,7 +112,10 @@ impl Client {
             let sent = match self.line.place {
                 Place::At(number) if self.line.is_common() => {
                     let batch = batches.from(number, self.line.framed);
-                    let sent = batch.offer(|slices| self.offer(slices))?;
+                    let sent = match self.stack.is_layered() {
+                        true => self.share(batch.shared(window)),
+                        false => batch.offer(|slices| self.offer(slices)),
+                    }?;
                     if sent == batch.bytes {
                         self.line.moved(window, batch.to, sent);
                         through = batch.to == window.end() && !window.ended;
@@ -207,6 +210,13 @@ impl Client {
         let sent = sent.map_err(|reason| self.line.reason(reason))?;
         self.line.account(window, config, sent);
         Ok(Some(sent))
+    }
+
+    fn share(&mut self, mut bytes: Transmit) -> Result<usize, Reason> {
+        let all = bytes.len();
+        let written = self.stack.write(&mut bytes).map_err(gone);
+        let written = written.map_err(|reason| self.line.reason(reason));
+        written.map(|_| all - bytes.len())
     }
 
     fn offer(&mut self, slices: &[IoSlice<'_>]) -> Result<usize, Reason> {
