@@ -45,9 +45,17 @@ fn what_is_asked_is_answered() {
     // A request again is answered with the same, one long past is not.
     wire.post(&format!("/idle/{one}/0"), &[0]);
     assert_eq!(wire.status(), (200, vec![1]));
-    wire.post(&format!("/close/{one}/1"), &[0]);
+    // What kind of nothing there is to be told is said to those who ask, not to those who send.
+    for (path, body, typed) in [("idle", 0, true), ("send", 3, false)] {
+        let n = u8::from(!typed) + 1;
+        wire.post(&format!("/{path}/{one}/{n}"), &[body]);
+        let said = wire.read().expect("a response");
+        assert_eq!(said.body, [1]);
+        assert_eq!(said.head.contains("application/x-fcs"), typed, "{path}");
+    }
+    wire.post(&format!("/close/{one}/3"), &[0]);
     assert_eq!(wire.status(), (200, vec![0]));
-    wire.post(&format!("/idle/{one}/2"), &[0]);
+    wire.post(&format!("/idle/{one}/4"), &[0]);
     assert_eq!(wire.status().0, 400);
     assert!(wire.is_closed());
 

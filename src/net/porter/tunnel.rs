@@ -32,7 +32,7 @@ use crate::{
         http::{Method, Request, Sentence, Version},
         rtmp::transmit::Transmit,
         rtmpt::{
-            CONTENT_TYPE, Refused, Target, limits,
+            CONTENT_TYPE, Refused, Target, Verb, limits,
             server::{Answer, next_send},
         },
     },
@@ -147,8 +147,8 @@ struct Manner {
 enum Asked {
     /// This whole response.
     Ready(Bytes),
-    /// When its session has an answer.
-    Session(Arc<Meeting>, u64, Manner),
+    /// When its session has an answer; whether it brought bytes.
+    Session(Arc<Meeting>, u64, Manner, bool),
 }
 
 impl Carrier {
@@ -270,12 +270,12 @@ impl Carrier {
         while let Some(asked) = self.asked.front() {
             match asked {
                 Asked::Ready(response) => self.out.push(response.clone()),
-                Asked::Session(session, sequence, manner) => {
+                Asked::Session(session, sequence, manner, sends) => {
                     match session.answer(io.now, *sequence, io.token) {
                         Ok(Answer::Wait(until)) => return Some(until),
                         Ok(Answer::Body(body)) => {
                             let length = body.iter().map(Bytes::len).sum();
-                            self.out.push(manner.head("200 OK", CONTENT_TYPE, length));
+                            self.out.push(manner.head_of_answer(length, *sends));
                             body.into_iter().for_each(|piece| self.out.push(piece));
                         }
                         Err(refused) => {
@@ -326,7 +326,8 @@ impl Carrier {
                 match session.take(io.now, verb, sequence, body) {
                     Ok(()) => {
                         self.known = true;
-                        let asked = Asked::Session(session, sequence, manner);
+                        let sends = verb == Verb::Send;
+                        let asked = Asked::Session(session, sequence, manner, sends);
                         self.asked.push_back(asked);
                     }
                     Err(refused) => self.refuse(manner, 400, &sentence(refused)),
@@ -448,6 +449,20 @@ impl Manner {
             "{} {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{connection}\r\n",
             self.version,
         ))
+    }
+
+    /// Of the polling byte and what comes with it. An encoder is told 40 times a second that there is nothing; a
+    /// third of that would be what kind of nothing it is, and no client asks.
+    fn head_of_answer(self, length: usize, sends: bool) -> Bytes {
+        match self {
+            Self {
+                version: Version::Http11,
+                keep_alive: true,
+            } if sends && length == 1 => {
+                Bytes::from_static(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+            }
+            _ => self.head("200 OK", CONTENT_TYPE, length),
+        }
     }
 
     fn refusal(self, status: u16, text: &str) -> Bytes {

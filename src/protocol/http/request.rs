@@ -2,7 +2,7 @@
 
 //! The head of a request, as far as it decides on the answer.
 
-use std::fmt;
+use std::{fmt, mem::MaybeUninit};
 
 use super::{FIELDS, HEAD, Range};
 
@@ -84,10 +84,13 @@ impl Request {
     /// # Errors
     /// [`RequestError`], as soon as it can be known.
     pub fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, RequestError> {
+        if input.is_empty() {
+            return Ok(None);
+        }
         let head = input.get(..HEAD).unwrap_or(input);
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-        let mut request = httparse::Request::new(&mut fields);
-        let length = match request.parse(head) {
+        let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
+        let mut request = httparse::Request::new(&mut []);
+        let length = match request.parse_with_uninit_headers(head, &mut fields) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if head.len() < HEAD => return Ok(None),
             Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
@@ -171,6 +174,9 @@ fn split_target(target: &str) -> Option<(String, String)> {
     if path.chars().any(char::is_control) {
         return None;
     }
+    if path.starts_with('/') && !path.contains("/.") {
+        return Some((path, query.to_owned()));
+    }
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/').skip(1) {
         match segment {
@@ -184,6 +190,9 @@ fn split_target(target: &str) -> Option<(String, String)> {
 
 /// Without percent-encoding (RFC 3986 section 2.1); `None` where that leaves no UTF-8.
 pub fn percent_decoded(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, more)) = rest.split_first() {

@@ -8,16 +8,14 @@ use std::time::Duration;
 /// 63.
 pub const ID: usize = 63;
 
-/// How long fewer than [`FEW`] bytes may wait for others to share a request or a reply with. One ms more than
-/// the 23 of an AAC frame at 44.1 kHz: sound goes in pairs, or with the picture between. With less, each would
-/// go for itself, and 43 heads a second are 3.4 % of 2 Mb/s.
-pub const GATHER: Duration = Duration::from_millis(24);
+/// How long fewer than [`FEW`] bytes may wait for others to share a request or a reply with: nothing is to be late
+/// by 20 ms. A sound meets a picture in that time as a rule; pairs of sounds would take 24 ms.
+pub const GATHER: Duration = Duration::from_millis(18);
 
 /// Hardly a picture at 2 Mb/s, and a piece of sound at up to 128 kb/s.
 pub const FEW: usize = 448;
 
-/// How long more bytes of a client may: two pictures in three meet a sound within it, and no picture is to be
-/// late by 20 ms, of which timers and a busy machine need some.
+/// How long more bytes of a client may: two pictures in three meet a sound within it.
 pub const GATHER_MORE: Duration = Duration::from_millis(14);
 
 /// Bytes that come after so long a silence do not wait: nothing flows that they could share with.
