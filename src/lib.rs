@@ -27,6 +27,8 @@
 pub mod elements;
 pub mod net;
 pub mod protocol;
+#[cfg(test)]
+mod testing;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     elements::register(plugin)

@@ -15,6 +15,3 @@ pub mod rtmpt;
 pub mod signed;
 pub mod wcs;
 pub mod webm;
-
-#[cfg(test)]
-mod tests;

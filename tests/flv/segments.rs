@@ -238,6 +238,18 @@ fn a_seek_that_fails_stops_nothing() {
             gst::format::Default::NONE,
         );
         assert!(!pipeline.element("v").send_event(frames));
+        if !between.is_empty() {
+            // Nor does anybody push a file backwards.
+            let backwards = gst::event::Seek::new(
+                -1.0,
+                SeekFlags::FLUSH,
+                SeekType::Set,
+                ClockTime::ZERO,
+                SeekType::Set,
+                ClockTime::from_seconds(2),
+            );
+            assert!(!pipeline.element("v").send_event(backwards));
+        }
         pipeline.play();
         pipeline.eos();
         assert_eq!(got.lock().unwrap().packets.len(), 125, "{between}");

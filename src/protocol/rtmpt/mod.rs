@@ -19,8 +19,8 @@
 //! polls again at once when it was told something: a picture does not wait for a poll then, and a client
 //! wakes once for it.
 //!
-//! Neither end waits for whole messages: bytes that come within a few milliseconds share a request or a
-//! reply, which is what keeps a tunnel within a few percent of the bytes of the stream in it.
+//! A client does not wait for whole messages: what it is given within a few milliseconds shares a request, which
+//! keeps a tunnel within a few percent of the bytes of the stream in it.
 
 pub mod client;
 pub mod limits;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! `flvdemuxbridge`: `flow` makes pads and buffers of tags, `lane` tells when they are, `pull` reads
-//! files and seeks in them, `find` knows where what is sought lies, `ask` answers what downstream asks for, `imp` is the class.
+//! files and seeks in them, `find` knows where what is sought lies, `ask` answers what downstream asks for,
+//! `imp` is the class.
 
 mod ask;
 mod find;

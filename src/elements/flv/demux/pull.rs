@@ -87,7 +87,11 @@ impl imp::FlvDemuxBridge {
         }
         let result = match self.read(&mut flow) {
             Ok(false) if !self.step_back(&mut flow) => {
-                flow.end(&self.obj()).and(Err(gst::FlowError::Eos))
+                // What is flushed finds nothing, which is no end.
+                match self.sink.pad_flags().contains(gst::PadFlags::FLUSHING) {
+                    true => Err(gst::FlowError::Flushing),
+                    false => flow.end(&self.obj()).and(Err(gst::FlowError::Eos)),
+                }
             }
             Ok(_) => Ok(gst::FlowSuccess::Ok),
             Err(error) => Err(error),

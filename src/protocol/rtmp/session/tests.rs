@@ -7,18 +7,20 @@ mod torture;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::protocol::{
-    flv::{Tag, TagKind},
-    rtmp::{
-        amf::{Object, Value, amf0},
-        auth::{AuthMod, Authenticator},
-        chunk::{DecoderLimits, Encoder},
-        handshake::Style,
-        limits,
-        message::{Command, Control, UserControl, type_id},
-        transmit::Transmit,
+use crate::{
+    protocol::{
+        flv::{Tag, TagKind},
+        rtmp::{
+            amf::{Object, Value, amf0},
+            auth::{AuthMod, Authenticator},
+            chunk::{DecoderLimits, Encoder},
+            handshake::Style,
+            limits,
+            message::{Command, Control, UserControl, type_id},
+            transmit::Transmit,
+        },
     },
-    tests::origin,
+    testing::origin,
 };
 
 fn config(role: Role) -> ClientConfig {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::protocol::{tests::origin, wcs::message::Connection};
+use crate::{protocol::wcs::message::Connection, testing::origin};
 
 const ID: &str = "90e14ad0-fdb2-11e8-bce2-a3f72476fb49";
 

@@ -26,7 +26,7 @@ use crate::protocol::rtmp::{
     message::{Command, Control, UserControl, type_id},
     transmit::Transmit,
 };
-use crate::protocol::tests::origin;
+use crate::testing::origin;
 use wire::{NULL, command, message, number, object, text};
 
 /// What some bytes come to: events and answers in words, or an error.
